@@ -1,0 +1,1 @@
+"""AWS and HTTP: every entry point turns its input into rows, asks the same scorer, renders the result."""

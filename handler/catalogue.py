@@ -1,0 +1,99 @@
+"""What the service says of itself and its models: status, health, cards. Reads manifests, loads no estimator."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from model.errors import ArtifactError, ModelError, UnknownModel
+from model.registry import Registry
+
+Answer = tuple[int, dict[str, Any]]
+Describe = Callable[..., Answer]
+
+
+def status(registry: Registry) -> Answer:
+    """Answer `GET /`: that it runs, what it serves, where to go next."""
+    ready, reason = _ready(registry)
+    try:
+        names = list(registry.names())
+    except ArtifactError:
+        names = []
+    found: dict[str, Any] = {"status": "ok" if ready else "unavailable", "models": names}
+    if reason:
+        found["reason"] = reason
+    return 200, found | {"docs": "/docs", "openapi": "/openapi.json", "health": "/health", "predict": "/predict"}
+
+
+def health(registry: Registry) -> Answer:
+    """Answer `GET /health`: 200 as long as the process answers; the body tells whether it can predict."""
+    ready, reason = _ready(registry)
+    found: dict[str, Any] = {"status": "ready" if ready else "unavailable", "live": True, "ready": ready}
+    if reason:
+        found["reason"] = reason
+    try:
+        found["models"] = [_summary(registry, name) for name in registry.names()]
+    except ArtifactError as error:
+        found |= {"models": [], "reason": type(error).__name__}
+    return 200, found
+
+
+def live(_: Registry) -> Answer:
+    return 200, {"live": True}
+
+
+def ready(registry: Registry) -> Answer:
+    """Answer `GET /health/ready`: 200 when the default model answers (any is there, without a default), else 503."""
+    is_ready, reason = _ready(registry)
+    return (200, {"ready": True}) if is_ready else (503, {"ready": False, "reason": reason})
+
+
+def models(registry: Registry) -> Answer:
+    return 200, {"models": [_summary(registry, name) for name in registry.names()]}
+
+
+def model(registry: Registry, name: str) -> Answer:
+    """Answer `GET /models/{name}`: its versions, and the card of the live one."""
+    live_version = registry.live(name)
+    return 200, _summary(registry, name) | {"card": card(registry, name, live_version)}
+
+
+def version(registry: Registry, name: str, version: str) -> Answer:
+    return 200, card(registry, name, version) | {"state": registry.state(name, version)}
+
+
+def card(registry: Registry, name: str, version: str) -> dict[str, Any]:
+    """Return what the public may know of a version: all of its manifest but the packer's environment."""
+    document: dict[str, Any] = msgspec.to_builtins(registry.manifest(name, version))
+    return {key: value for key, value in document.items() if key not in {"environment", "format", "input"}}
+
+
+def _summary(registry: Registry, name: str) -> dict[str, Any]:
+    try:
+        live_version = registry.live(name)
+    except ModelError:
+        live_version = None
+    versions = [{"version": v, "state": registry.state(name, v)} for v in registry.versions(name)]
+    return {"name": name, "live": live_version, "versions": versions}
+
+
+def _ready(registry: Registry) -> tuple[bool, str | None]:
+    """Tell whether the default model answers; without a default a service is ready when it has any model."""
+    try:
+        registry.scorer()
+    except UnknownModel:
+        return bool(registry.names()), None
+    except ArtifactError as error:
+        return False, type(error).__name__
+    return True, None
+
+
+ROUTES: dict[str, Describe] = {
+    "/": status,
+    "/health": health,
+    "/health/live": live,
+    "/health/ready": ready,
+    "/models": models,
+    "/models/{name}": model,
+    "/models/{name}/versions/{version}": version,
+}

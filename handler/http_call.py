@@ -1,0 +1,59 @@
+"""One HTTP call around the routes: an id, a record of it, its log line, and an answer whatever happens.
+
+Pure ASGI: a `@app.middleware` costs 200 µs a call, this 2.
+"""
+
+import uuid
+from typing import Any
+
+import msgspec
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from handler import problems
+from handler.observe import Call, Observer
+
+
+class HttpCall:
+    """Puts a `Call` into the scope, adds X-Request-Id, writes the line; an unexpected error becomes a 500 problem."""
+
+    def __init__(self, app: ASGIApp, observer: Observer) -> None:
+        self._app = app
+        self._observer = observer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        call = scope["call"] = Call("http", identifier(scope))
+        call.fields["method"] = scope["method"]
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                call.status = message["status"]
+                message["headers"] = [*message.get("headers", []), (b"x-request-id", call.identifier.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:
+            self._observer.unexpected(error)
+            call.error = type(error).__name__
+            if call.status is None:
+                await _internal_error(send_with_id, call.identifier)
+        finally:
+            self._observer.finish(call)
+
+
+def identifier(scope: Scope) -> str:
+    """Return the id that API Gateway gave the request, else Lambda's of the invocation, else a new one."""
+    event: Any = scope.get("aws.event") or {}
+    context: Any = scope.get("aws.context")
+    given = (event.get("requestContext") or {}).get("requestId") or getattr(context, "aws_request_id", None)
+    return str(given) if given else str(uuid.uuid4())
+
+
+async def _internal_error(send: Send, identifier: str) -> None:
+    body = msgspec.json.encode(problems.document(500, "an unexpected error, logged under this id", identifier))
+    headers = [(b"content-type", problems.MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 500, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,27 @@
+"""API Gateway (REST and HTTP APIs) and load balancers → the FastAPI application, through Mangum."""
+
+import os
+from typing import Any
+
+from aws_lambda_powertools.logging import correlation_paths
+from mangum import Mangum
+
+from handler import problems, runtime
+from handler.api import create_app
+
+# At import, so that Lambda does it once and bills it as initialisation: never in a request.
+_runtime = runtime.start(os.environ)
+_app = create_app(_runtime.registry, _runtime.settings, _runtime.observer)
+# lifespan: Mangum would run it on every call. Text types: without them problem+json leaves as base64.
+_adapter = Mangum(
+    _app, lifespan="off", text_mime_types=["text/", "application/json", problems.MEDIA_TYPE, "application/javascript"]
+)
+
+
+@_runtime.observer.logger.inject_lambda_context(
+    correlation_id_path=correlation_paths.API_GATEWAY_REST, clear_state=True
+)
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer one proxy event of API Gateway v1 or v2, or of an ALB."""
+    answer: dict[str, Any] = _adapter(event, context)
+    return answer

@@ -1,0 +1,35 @@
+"""A direct invoke, or a Step Functions task → a dict, or a raised error whose class name is the contract."""
+
+import os
+from typing import Any
+
+from handler import jobs, runtime
+from handler.observe import Call
+from model.codec import json_rows
+from model.errors import ModelError, TooLarge
+
+_runtime = runtime.start(os.environ)
+
+
+@_runtime.observer.logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Answer {"model": "iris", "instances": [...]}; raises the errors of `model.errors` by name."""
+    call = Call("invoke", context.aws_request_id)
+    try:
+        return _answer(jobs.from_invoke(event), call)
+    except ModelError as error:
+        call.error = type(error).__name__
+        raise
+    finally:
+        _runtime.observer.finish(call)
+
+
+def _answer(job: jobs.Job, call: Call) -> dict[str, Any]:
+    scorer = _runtime.registry.scorer(job.model, job.version)
+    call.model, call.version = scorer.manifest.name, scorer.manifest.version
+    request = json_rows.convert(job.request, scorer.schema)
+    call.rows = len(request.rows)
+    if call.rows > _runtime.settings.max_rows:
+        raise TooLarge(f"{call.rows} rows in one request, at most {_runtime.settings.max_rows} are taken")
+    prediction = scorer.score(request.rows, request.outputs)
+    return json_rows.render(prediction, single=request.single, identifier=call.identifier)

@@ -1,0 +1,224 @@
+"""Manifests → the typed OpenAPI 3.1 document: each model's own paths, features, ranges and an example that works."""
+
+from typing import Any
+
+from handler.settings import Settings
+from model.errors import ArtifactError, UnknownModel
+from model.faults import expected
+from model.manifest import Feature, Manifest, Output
+from model.registry import Registry
+from model.rows import LIMIT
+
+Schema = dict[str, Any]
+
+_DESCRIPTION = """Predictions of packed scikit-learn estimators.
+
+One row: `{"features": [...]}`, `{"features": {...}}` or the features themselves as an object.
+Many rows: `{"instances": [...]}` or `text/csv` with a header.
+"""
+
+
+def document(registry: Registry, settings: Settings) -> Schema:
+    """Return the document of what the registry can serve now; a model whose manifest cannot be read is left out."""
+    manifests = _manifests(registry)
+    paths: Schema = dict(_CATALOGUE)
+    try:
+        default = next((m for m in manifests if m.name == registry.default()), None)
+    except (UnknownModel, ArtifactError):
+        default = None
+    if default is not None:
+        paths["/predict"] = {"post": _predict(default, "the default model", settings)}
+    for manifest in manifests:
+        paths[f"/models/{manifest.name}/predict"] = {"post": _predict(manifest, manifest.name, settings)}
+        versioned = f"/models/{manifest.name}/versions/{manifest.version}/predict"
+        paths[versioned] = {"post": _predict(manifest, f"{manifest.name} {manifest.version}", settings)}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "scikit-learn on AWS Lambda", "version": "1", "description": _DESCRIPTION},
+        "paths": paths,
+        "components": {"schemas": {"Problem": _PROBLEM}},
+    }
+
+
+def _manifests(registry: Registry) -> list[Manifest]:
+    found = []
+    for name in registry.names():
+        try:
+            found.append(registry.manifest(name, registry.live(name)))
+        except (ArtifactError, UnknownModel):
+            continue
+    return found
+
+
+def _predict(manifest: Manifest, title: str, settings: Settings) -> Schema:
+    named: Schema = {
+        "type": "object",
+        "properties": {feature.name: value_schema(feature) for feature in manifest.features},
+        "required": [feature.name for feature in manifest.features],
+        "additionalProperties": False,
+    }
+    listed: Schema = {
+        "type": "array",
+        "prefixItems": [value_schema(feature) | {"title": feature.name} for feature in manifest.features],
+        "minItems": len(manifest.features),
+        "maxItems": len(manifest.features),
+    }
+    row = {"anyOf": [named, listed]}
+    outputs = {"type": "array", "items": {"enum": [output.name for output in manifest.outputs]}, "minItems": 1}
+    example = {feature.name: feature.example for feature in manifest.features}
+    one: Schema = {"type": "object", "properties": {"features": row, "outputs": outputs}, "required": ["features"]}
+    many: Schema = {
+        "type": "object",
+        "properties": {"instances": {"type": "array", "items": row, "maxItems": settings.max_rows}, "outputs": outputs},
+        "required": ["instances"],
+    }
+    bare = named | {"properties": named["properties"] | {"outputs": outputs}}
+    forms = [form | {"additionalProperties": False} for form in (one, many, bare)]
+    examples = {
+        "one row": {"value": {"features": list(example.values())}},
+        "one row by name": {"value": {"features": example}},
+        "many rows": {"value": {"instances": [example, list(example.values())]}},
+    }
+    content = {
+        "application/json": {"schema": {"anyOf": forms}, "examples": examples},
+        "text/csv": {"schema": {"type": "string"}, "example": _csv(manifest)},
+    }
+    return {
+        "summary": f"Predict with {title}",
+        "operationId": "predict_" + "".join(c if c.isalnum() else "_" for c in title),
+        "tags": [manifest.name],
+        "requestBody": {"required": True, "content": content},
+        "responses": {
+            "200": {"description": "the prediction", "content": {"application/json": {"schema": _answer(manifest)}}},
+            "400": _problem("the input does not fit, or the estimator cannot answer it"),
+            "404": _problem("no such model or version"),
+            "413": _problem("more bytes or rows than are taken"),
+            "415": _problem("neither JSON nor CSV"),
+            "503": _problem("the model cannot be served now"),
+        },
+    }
+
+
+def value_schema(feature: Feature) -> Schema:
+    """Return the JSON schema of one value, in words and in types."""
+    about = [feature.description or feature.name, f"in {feature.unit}" if feature.unit else "", expected(feature)]
+    if feature.range:
+        about.append(f"seen {feature.range[0]:g} to {feature.range[1]:g}")
+    kind: Schema
+    if feature.kind == "category" and feature.categories and not feature.open:
+        kind = {"enum": [*feature.categories, *([None] if feature.nullable else [])]}
+    else:
+        name = _json_type(feature)
+        kind = {"type": [name, "null"] if feature.nullable else name}
+        if name in {"number", "integer"}:
+            kind |= {"minimum": -LIMIT, "maximum": LIMIT}
+    return {"description": ", ".join(filter(None, about)), **kind, "examples": [feature.example]}
+
+
+def _json_type(feature: Feature) -> str:
+    if feature.kind == "category":
+        known = feature.categories or ("",)
+        return "string" if isinstance(known[0], str) else "boolean" if isinstance(known[0], bool) else "number"
+    return {"text": "string"}.get(feature.kind, feature.kind)
+
+
+def _answer(manifest: Manifest) -> Schema:
+    """Return the schema of an answer: singular members for one row, plural ones for many."""
+    single: Schema = {}
+    many: Schema = {}
+    for output in manifest.outputs:
+        value = _value(output)
+        plural = {"prediction": "predictions", "decision": "decisions"}.get(output.name, output.name)
+        single[output.name] = value
+        many[plural] = {"type": "array", "items": value}
+        if output.name == "prediction" and output.labels and output.width == 1:
+            single["label"] = {"enum": list(output.labels)}
+            many["labels"] = {"type": "array", "items": {"enum": list(output.labels)}}
+        if output.conversions:
+            units = {"type": "object", "properties": {unit: {"type": "number"} for unit in output.conversions}}
+            single["conversions"] = units
+            many["conversions"] = {"type": "array", "items": units}
+    both: Schema = {"model": _MODEL, "id": {"type": "string"}}
+    if any(output.unit for output in manifest.outputs):
+        both["unit"] = {"type": "string"}
+    required = ["model", "id"]
+    forms = [{"type": "object", "properties": form | both, "required": required} for form in (single, many)]
+    return {"anyOf": forms}
+
+
+def _value(output: Output) -> Schema:
+    if output.name == "probabilities":
+        labels = output.labels or ()
+        return {
+            "type": "object",
+            "properties": {label: {"type": "number"} for label in labels},
+            "required": list(labels),
+        }
+    value: Schema = {"enum": list(output.classes)} if output.classes and output.width == 1 else {}
+    if output.kind == "number" and output.width == 1:
+        value = {"type": "number"}
+    return {"type": "array", "items": value} if output.width > 1 else value
+
+
+def _csv(manifest: Manifest) -> str:
+    header = ",".join(feature.name for feature in manifest.features)
+    return f"{header}\n{','.join(str(feature.example) for feature in manifest.features)}\n"
+
+
+def _problem(description: str) -> Schema:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
+
+
+def _read(summary: str, *parameters: str, **others: str) -> Schema:
+    responses = {"200": {"description": summary, "content": {"application/json": {"schema": {"type": "object"}}}}}
+    found = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in parameters]
+    return {
+        "get": {
+            "summary": summary,
+            "parameters": found,
+            "responses": responses | {k[1:]: _problem(v) for k, v in others.items()},
+        }
+    }
+
+
+_DOWN = "the store does not answer"
+_MODEL: Schema = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "version": {"type": "string"}},
+    "required": ["name", "version"],
+}
+_PROBLEM: Schema = {
+    "type": "object",
+    "description": "RFC 9457 problem details; `errors` names each bad field by a JSON pointer.",
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "id": {"type": "string"},
+        "error": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
+                "required": ["pointer", "detail"],
+            },
+        },
+    },
+    "required": ["type", "title", "status", "detail"],
+}
+_CATALOGUE: Schema = {
+    "/": _read("What runs here"),
+    "/health": _read("State of the service and its models"),
+    "/health/live": _read("The process answers"),
+    "/health/ready": _read("The default model answers", _503="no model can answer"),
+    "/models": _read("The models and their versions", _503=_DOWN),
+    "/models/{name}": _read(
+        "A model's versions and the card of the live one", "name", _404="no such model", _503=_DOWN
+    ),
+    "/models/{name}/versions/{version}": _read(
+        "A version's card", "name", "version", _404="no such version", _503=_DOWN
+    ),
+}

@@ -1,0 +1,175 @@
+"""The command line: train, pack, inspect, score and list artifacts. `python -m model --help` tells the rest."""
+
+import json
+import os
+import sys
+import uuid
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+
+from model import show
+from model.artifact import Policy, open_artifact, read_manifest
+from model.errors import ArtifactMissing, InvalidRows, ModelError
+from model.manifest import digest
+from model.registry import Registry
+from model.store import Store
+from model.trust import Trust
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+console = Console(stderr=True)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document, for machines.")]
+To = Annotated[str | None, typer.Option("--to", help="Store to write to: a folder, file:// or s3:// URL.")]
+LOCAL = "artifacts"
+
+
+def store_at(place: str | None) -> Store:
+    """Return the store at a folder or URL; MODEL_STORE, then ./artifacts, where none is named."""
+    place = place or os.environ.get("MODEL_STORE") or LOCAL
+    url = place if "://" in place else Path(place).absolute().as_uri()
+    return Store(url, os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"))
+
+
+def locate(artifact: str) -> tuple[Store, str, str]:
+    """Return store, name and version of ARTIFACT: its folder or URL, NAME/VERSION, or NAME for the live one."""
+    place, _, version = artifact.rstrip("/").rpartition("/")
+    if "://" in artifact or (Path(artifact) / "manifest.json").is_file():
+        root, _, name = place.rpartition("/")
+        return store_at(root or "."), name, version
+    store = store_at(None)
+    if place:
+        return store, place, version
+    return store, artifact, Registry(store).live(artifact)
+
+
+@app.command()
+def train(
+    example: Annotated[str, typer.Argument(help="iris or babies")],
+    force: Annotated[bool, typer.Option(help="Pack the next patch version and make it live.")] = False,
+    to: To = None,
+) -> None:
+    """Train an example and pack it, unless it is packed already."""
+    from model.train import train as train_example  # noqa: PLC0415  -- scikit-learn takes a second
+
+    with console.status(f"training {example}"):
+        manifest = train_example(example, store_at(to), force=force)
+    if manifest is None:
+        console.print(f"{example} is packed already (--force packs the next version)")
+    else:
+        console.print(f"packed [bold]{manifest.name}/{manifest.version}[/bold] {show.metrics(manifest)}")
+
+
+@app.command()
+def pack(
+    file: Annotated[Path, typer.Argument(help="A fitted estimator: .joblib, .pkl or .skops")],
+    name: Annotated[str | None, typer.Option(help="The model's name; the file's by default.")] = None,
+    version: Annotated[str, typer.Option()] = "1.0.0",
+    sample: Annotated[Path | None, typer.Option(help="CSV of training rows: types, ranges, examples.")] = None,
+    target: Annotated[str | None, typer.Option(help="The sample's column that is no feature.")] = None,
+    code: Annotated[Path | None, typer.Option(help="Your modules that the estimator needs: a file or folder.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Names of the classes in their order: a,b,c")] = None,
+    unit: Annotated[str | None, typer.Option(help="Unit of a predicted number.")] = None,
+    features: Annotated[Path | None, typer.Option(help='JSON by feature: {"age": {"unit": "years"}}')] = None,
+    version_mismatch: Annotated[
+        str, typer.Option(help="refuse or warn of a file from another scikit-learn.")
+    ] = "refuse",
+    to: To = None,
+) -> None:
+    """Turn an estimator file into an artifact. Reading a .joblib or .pkl runs the code in it: trust it first."""
+    from model.pack import Card  # noqa: PLC0415
+    from model.pack import pack as pack_source  # noqa: PLC0415
+    from model.source import read_sample, read_source  # noqa: PLC0415
+
+    with console.status(f"packing {file.name}"):
+        source = read_source(file, code)
+        rows, data = read_sample(sample, target) if sample else (None, {})
+        known = json.loads(features.read_text()) if features else {}
+        names = labels.split(",") if labels else None
+        card = Card(labels=names, unit=unit, features=known, data=data)
+        store = store_at(to)
+        manifest = pack_source(
+            source, store, name or file.stem, version, sample=rows, card=card, version_mismatch=version_mismatch
+        )
+    console.print(f"packed [bold]{manifest.name}/{manifest.version}[/bold] into {store.url}")
+    show.features(console, manifest)
+
+
+@app.command()
+def inspect(artifact: str, as_json: Json = False) -> None:
+    """Show an artifact's manifest and its digest. Reads no pickle."""
+    store, name, version = locate(artifact)
+    manifest = read_manifest(store, name, version, Policy())
+    pinned = digest(store.read(f"{name}/{version}/manifest.json"))
+    if as_json:
+        document = {**msgspec.to_builtins(manifest), "manifest_digest": pinned, "store": store.url}
+        sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
+    else:
+        show.manifest(Console(), manifest, pinned)
+
+
+@app.command()
+def score(
+    artifact: str, file: Annotated[Path, typer.Argument(help="Rows: .json or .csv")], as_json: Json = False
+) -> None:
+    """Score a file of rows, as the service would. Runs the estimator: score only artifacts you trust."""
+    from model.codec import csv_rows, json_rows  # noqa: PLC0415
+
+    store, name, version = locate(artifact)
+    pins = {f"{name}/{version}": digest(store.read(f"{name}/{version}/manifest.json"))}
+    # Whoever runs this names the artifact, which is what a pin is.
+    scorer = open_artifact(store, name, version, Policy(Trust("pinned", pins)))
+    decode = csv_rows.decode if file.suffix == ".csv" else json_rows.decode
+    request = decode(file.read_bytes(), scorer.schema)
+    answer = json_rows.render(scorer.score(request.rows, request.outputs), single=False, identifier=str(uuid.uuid4()))
+    if as_json:
+        sys.stdout.write(json_rows.encode(answer).decode() + "\n")
+    else:
+        show.answers(Console(), scorer.manifest, request.rows, answer)
+
+
+@app.command("list")
+def list_models(
+    url: Annotated[str | None, typer.Argument(help="Store; ./artifacts by default.")] = None, as_json: Json = False
+) -> None:
+    """List the models and versions of a store."""
+    store = store_at(url)
+    registry = Registry(store)
+    found: list[dict[str, Any]] = []
+    for name in store.names():
+        live = _live(registry, name)
+        found += [
+            {"name": name, "version": v, "live": v == live, "manifest": registry.manifest(name, v)}
+            for v in store.versions(name)
+        ]
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+    else:
+        show.listing(Console(), store.url, found)
+
+
+def _live(registry: Registry, name: str) -> str | None:
+    try:
+        return registry.live(name)
+    except ArtifactMissing:
+        return None
+
+
+def main() -> None:
+    """Run the command line; a model's error is a sentence and exit status 1, not a traceback."""
+    try:
+        app()
+    except InvalidRows as error:
+        for fault in error.faults:
+            console.print(f"[red]{fault.pointer or '/'}[/red] {fault.detail}", highlight=False)
+        sys.exit(1)
+    except ModelError as error:
+        console.print(f"[red]{type(error).__name__}[/red] {error}", highlight=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

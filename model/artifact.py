@@ -1,0 +1,57 @@
+"""Open an artifact: manifest, trust, digests, engine, golden rows, in that order; only then is there a scorer."""
+
+from dataclasses import dataclass, field
+
+from model import golden
+from model.engine import load_engine
+from model.errors import ArtifactCorrupt, ArtifactUntrusted
+from model.manifest import FILE, Manifest, digest, parse
+from model.scorer import Scorer
+from model.store import Store
+from model.trust import Trust
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a deployment asks of artifacts: whom it trusts, and whether another scikit-learn is refused or warned of."""
+
+    trust: Trust = field(default_factory=Trust)
+    version_mismatch: str = "refuse"
+
+
+def read_manifest(store: Store, name: str, version: str, policy: Policy) -> Manifest:
+    """Return a version's manifest once the deployment's trust is satisfied by its digest.
+
+    Raises ArtifactMissing, ArtifactUnavailable, ArtifactUntrusted, ArtifactIncompatible or ArtifactCorrupt.
+    """
+    artifact = f"{name}/{version}"
+    content = store.read(f"{artifact}/{FILE}")
+    policy.trust.check_manifest(artifact, digest(content))
+    manifest = parse(content)
+    if (manifest.name, manifest.version) != (name, version):
+        raise ArtifactCorrupt(f"the manifest in {artifact} is of {manifest.name}/{manifest.version}")
+    return manifest
+
+
+def open_artifact(store: Store, name: str, version: str, policy: Policy) -> Scorer:
+    """Return a scorer that has just given its golden answers.
+
+    No byte of a file is interpreted before its sha256 is the manifest's. Raises the errors of `read_manifest`.
+    """
+    manifest = read_manifest(store, name, version, policy)
+    policy.trust.check_engine(f"{name}/{version}", manifest.engine, remote=store.remote)
+    files = {file: _verified(store, manifest, file) for file in manifest.digests}
+    scorer = Scorer(manifest, load_engine(manifest, files, policy.version_mismatch))
+    golden.replay(scorer, files[golden.FILE])
+    return scorer
+
+
+def _verified(store: Store, manifest: Manifest, file: str) -> bytes:
+    if ".." in file or file.startswith("/"):
+        raise ArtifactUntrusted("the manifest names a file outside its artifact")
+    content = store.read(f"{manifest.name}/{manifest.version}/{file}")
+    if digest(content) != manifest.digests[file]:
+        raise ArtifactCorrupt(
+            f"{manifest.name}/{manifest.version}/{file} is not the file that was packed: its sha256 differs"
+        )
+    return content

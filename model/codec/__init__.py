@@ -1,0 +1,1 @@
+"""Bytes ↔ rows, one module a format."""

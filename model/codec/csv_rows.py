@@ -1,0 +1,76 @@
+"""CSV → rows: a header that names the features in any order, then one line a row.
+
+A cell that is empty is a missing value; so is NA in a numeric column, as R and the data sets of the field write it.
+"""
+
+import csv
+import io
+from collections.abc import Callable
+from typing import Any
+
+from model.codec.json_rows import convert
+from model.errors import Fault, InvalidRows
+from model.faults import BOUND
+from model.manifest import Feature
+from model.rows import Request, RowSchema
+
+
+def decode(body: bytes, schema: RowSchema) -> Request:
+    """Read rows from UTF-8 CSV (RFC 4180); raises InvalidRows, whose pointers are /column or /instances/row/column."""
+    try:
+        lines = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
+    except UnicodeDecodeError:
+        raise InvalidRows((Fault("", "expected UTF-8"),)) from None
+    except csv.Error as error:
+        raise InvalidRows((Fault("", f"not valid CSV: {error}"),)) from None
+    lines = [line for line in lines if line]
+    header = lines[0] if lines else []
+    faults = _header_faults(header, schema) or _width_faults(lines, len(header))
+    if faults:
+        raise InvalidRows(tuple(faults[:BOUND]))
+    order = [header.index(name) for name in schema.names]
+    readers = [_reader(feature) for feature in schema.features]
+    rows = [[read(line[i]) for read, i in zip(readers, order, strict=True)] for line in lines[1:]]
+    return convert({"instances": rows}, schema)
+
+
+def _header_faults(header: list[str], schema: RowSchema) -> list[Fault]:
+    missing = [Fault(f"/{name}", "missing column") for name in schema.names if name not in header]
+    extra = [Fault(f"/{name[:64]}", "not a feature of this model") for name in header if name not in schema.names]
+    twice = [Fault(f"/{name}", "column appears twice") for name in schema.names if header.count(name) > 1]
+    return missing + extra + twice
+
+
+def _width_faults(lines: list[list[str]], width: int) -> list[Fault]:
+    return [
+        Fault(f"/instances/{i}", f"expected {width} cells, got {len(line)}")
+        for i, line in enumerate(lines[1:])
+        if len(line) != width
+    ]
+
+
+def _reader(feature: Feature) -> Callable[[str], Any]:
+    """Return what turns a cell into a value; a cell it cannot read stays a string, which the row's types refuse."""
+    if feature.kind == "text":
+        return str
+    if feature.kind == "boolean":
+        return _boolean
+    if feature.kind == "category" and any(isinstance(category, str) for category in feature.categories or ("",)):
+        return lambda cell: cell or None
+    if feature.kind == "category" and all(isinstance(category, bool) for category in feature.categories or ()):
+        return _boolean
+    return _number
+
+
+def _number(cell: str) -> float | str | None:
+    cell = cell.strip()
+    if cell in {"", "NA"}:
+        return None
+    try:
+        return cell if "_" in cell else float(cell)  # Python alone reads 1_000 as a number
+    except ValueError:
+        return cell
+
+
+def _boolean(cell: str) -> bool | str | None:
+    return {"": None, "true": True, "false": False, "1": True, "0": False}.get(cell.strip().lower(), cell)

@@ -1,0 +1,57 @@
+"""JSON ↔ rows: every native request form in, the native answer out."""
+
+from typing import Any
+
+import msgspec
+
+from model.errors import InvalidRows
+from model.faults import explain, explain_json
+from model.rows import Request, RowSchema
+from model.scorer import Prediction
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def decode(body: bytes, schema: RowSchema) -> Request:
+    """Read one request from UTF-8 JSON, in one pass when it is good; raises InvalidRows with every fault."""
+    body = body.removeprefix(_BOM)
+    try:
+        request = schema.request(schema.decode_json(body))
+    except (msgspec.DecodeError, RecursionError):
+        request = None
+    if request is None:
+        raise InvalidRows(explain_json(body, schema))
+    return request
+
+
+def convert(value: Any, schema: RowSchema) -> Request:
+    """Read one request from an already parsed document (a direct invoke); raises InvalidRows with every fault."""
+    try:
+        request = schema.request(schema.convert(value))
+    except (msgspec.ValidationError, RecursionError):
+        request = None
+    if request is None:
+        raise InvalidRows(explain(value, schema))
+    return request
+
+
+def render(prediction: Prediction, *, single: bool, identifier: str) -> dict[str, Any]:
+    """Return the answer as a document: singular names and values for one row, plural names and lists for many."""
+    answer: dict[str, Any] = {}
+    for one, many, values in (
+        ("prediction", "predictions", prediction.values),
+        ("label", "labels", prediction.labels),
+        ("probabilities", "probabilities", prediction.probabilities),
+        ("decision", "decisions", prediction.decisions),
+        ("conversions", "conversions", prediction.conversions),
+    ):
+        if values is not None:
+            answer[one if single else many] = values[0] if single else values
+    if prediction.unit is not None:
+        answer["unit"] = prediction.unit
+    answer["model"] = {"name": prediction.name, "version": prediction.version}
+    answer["id"] = identifier
+    return answer
+
+
+encode = msgspec.json.Encoder().encode

@@ -1,0 +1,87 @@
+"""Everything that can go wrong with a model, by whose fault it is.
+
+ModelError
+├── InvalidRows            the caller's: each fault names a location and what was expected there
+├── TooLarge               the caller's: more bytes or rows than this service takes
+├── UnknownModel           the caller's: no such model, or no such version of it
+├── ArtifactError          the deployment's: the model is known but cannot answer
+│   ├── ArtifactMissing        a file of the artifact is not in the store
+│   ├── ArtifactCorrupt        the bytes are not the ones that were packed, or no longer give their golden answers
+│   ├── ArtifactIncompatible   written by, or for, versions that are not installed here
+│   ├── ArtifactUntrusted      nothing in this deployment vouches for the bytes
+│   └── ArtifactUnavailable    the store did not answer in time, or refused
+├── PredictionFailed       the estimator raised, or answered with something that is not a finite value
+└── PackingRefused         the packer's: the estimator file cannot become an artifact as it is
+
+`retryable` tells whether the same call can succeed later without anybody changing anything.
+No class knows an HTTP status: that table is the edge's (`handler/api.py`).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing wrong with the input: an RFC 6901 JSON pointer and what was expected there, never the value itself."""
+
+    pointer: str
+    detail: str
+
+
+class ModelError(Exception):
+    """Root of the tree; catch it where an entry point renders errors."""
+
+    retryable: ClassVar[bool] = False
+
+
+class InvalidRows(ModelError):
+    """The rows do not fit the manifest; `faults` is never empty and is cut at a bound."""
+
+    def __init__(self, faults: tuple[Fault, ...]) -> None:
+        self.faults = faults
+        super().__init__("; ".join(f"{fault.pointer or '/'}: {fault.detail}" for fault in faults))
+
+
+class TooLarge(ModelError):
+    """The request exceeds a limit; the message names the limit."""
+
+
+class UnknownModel(ModelError):
+    """No model, or no version of it, goes by that name."""
+
+
+class ArtifactError(ModelError):
+    """A known model cannot be served."""
+
+
+class ArtifactMissing(ArtifactError):
+    """A file that the artifact needs is not in the store; it may still be on its way there."""
+
+    retryable = True
+
+
+class ArtifactCorrupt(ArtifactError):
+    """Bytes, manifest or golden answers differ from what was packed."""
+
+
+class ArtifactIncompatible(ArtifactError):
+    """The artifact needs another format or library version than is installed."""
+
+
+class ArtifactUntrusted(ArtifactError):
+    """The deployment does not vouch for these bytes, so they are not interpreted."""
+
+
+class ArtifactUnavailable(ArtifactError):
+    """The store is unreachable, slow or refuses access."""
+
+    retryable = True
+
+
+class PredictionFailed(ModelError):
+    """The estimator could not answer rows that fit its manifest."""
+
+
+class PackingRefused(ModelError):
+    """The estimator cannot be packed as it is; the message says what to do."""

@@ -1,0 +1,94 @@
+"""Golden rows: what the estimator answered when it was packed, asked again at every load. Pure.
+
+They are drawn column by column from the manifest's ranges and categories, so that no row is one of the training data.
+"""
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from model.errors import ArtifactCorrupt, PredictionFailed
+from model.manifest import Feature, Scalar
+from model.rows import Row
+from model.scorer import Prediction, Scorer
+
+FILE = "golden.json"
+ROWS = 16
+# Other processors sum in another order: the answers differ in the last bits, never in the fifth digit.
+RELATIVE, ABSOLUTE = 1e-5, 1e-7
+
+
+class Golden(msgspec.Struct, frozen=True):
+    """The rows and the answers to all outputs, as the scorer gave them."""
+
+    rows: list[list[Scalar | None]]
+    predictions: list[Any]
+    probabilities: list[dict[str, float]] | None = None
+    decisions: list[Any] | None = None
+
+
+def draw(features: Sequence[Feature], seed: int = 0) -> list[Row]:
+    """Return ROWS rows: first the example, then values at random within what each column takes, nulls among them."""
+    source = random.Random(seed)  # noqa: S311  -- repeatable, nothing secret
+    example = tuple(feature.example for feature in features)
+    return [example, *(tuple(_value(feature, source) for feature in features) for _ in range(ROWS - 1))]
+
+
+def _value(feature: Feature, source: random.Random) -> Scalar | None:
+    if feature.nullable and source.random() < 0.2:
+        return None
+    if feature.categories:
+        return source.choice(feature.categories)
+    if feature.kind == "boolean":
+        return source.random() < 0.5
+    if feature.kind in {"text", "category"}:
+        return feature.example
+    low, high = feature.range or (0.0, 1.0)
+    value = source.uniform(low, high)
+    return float(round(value)) if feature.kind == "integer" else value
+
+
+def record(scorer: Scorer, rows: Sequence[Row]) -> Golden:
+    """Return the scorer's answers to all that it offers."""
+    answer = scorer.score(rows, scorer.schema.offered)
+    return Golden([list(row) for row in rows], answer.values or [], answer.probabilities, answer.decisions)
+
+
+def replay(scorer: Scorer, content: bytes) -> None:
+    """Ask the golden rows again; raises ArtifactCorrupt unless every answer is the recorded one.
+
+    Labels must be equal, numbers within 1e-5 relative. The replay also warms the engine.
+    """
+    try:
+        golden = msgspec.json.decode(content, type=Golden)
+        answer = scorer.score([tuple(row) for row in golden.rows], scorer.schema.offered)
+    except (msgspec.MsgspecError, PredictionFailed) as error:
+        raise ArtifactCorrupt(f"the golden rows cannot be replayed: {error}") from error
+    wrong = _first_difference(golden, answer)
+    if wrong is not None:
+        raise ArtifactCorrupt(f"golden row {wrong} no longer has the answer it had when packed")
+
+
+def _first_difference(golden: Golden, answer: Prediction) -> int | None:
+    recorded = (golden.predictions, golden.probabilities, golden.decisions)
+    given = (answer.values, answer.probabilities, answer.decisions)
+    for old, new in zip(recorded, given, strict=True):
+        if old is None and new is None:
+            continue
+        for i in range(len(golden.rows)):
+            if old is None or new is None or not _same(old[i], new[i]):
+                return i
+    return None
+
+
+def _same(old: Any, new: Any) -> bool:
+    if isinstance(old, Mapping):
+        return old.keys() == new.keys() and all(_same(old[key], new[key]) for key in old)
+    if isinstance(old, list):
+        return isinstance(new, list) and len(old) == len(new) and all(map(_same, old, new))
+    if isinstance(old, float) or isinstance(new, float):
+        return math.isclose(old, new, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+    return bool(old == new)

@@ -1,0 +1,163 @@
+"""Names and versions → scorers, each loaded once per execution environment.
+
+A model that cannot be loaded never takes the service down: its error is raised to whoever asks for it. What a later
+attempt could mend (a store that did not answer) is attempted again, at most every `RETRY_SECONDS`.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from model import labels
+from model.artifact import Policy, open_artifact, read_manifest
+from model.errors import ArtifactError, ArtifactMissing, UnknownModel
+from model.manifest import Manifest, is_name
+from model.scorer import Scorer
+from model.store import Store
+
+RETRY_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Told to whoever listens when a version has been loaded, or could not be; `seconds` is what it took."""
+
+    name: str
+    version: str
+    seconds: float
+    error: ArtifactError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    error: ArtifactError
+    at: float
+
+
+def _ignore(_: Loaded) -> None:
+    return None
+
+
+class Registry:
+    """The models of one store. `default` answers when the caller names none; alone in its store a model needs none."""
+
+    def __init__(
+        self,
+        store: Store,
+        default: str | None = None,
+        policy: Policy | None = None,
+        *,
+        on_load: Callable[[Loaded], None] = _ignore,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._policy = policy or Policy()
+        self._default = default
+        self._on_load = on_load
+        self._clock = clock
+        self._scorers: dict[tuple[str, str], Scorer] = {}
+        self._failures: dict[tuple[str, str], _Failure] = {}
+        self._versions: dict[str, tuple[str, ...]] = {}
+        self._live: dict[str, str] = {}
+        self._hot: Scorer | None = None
+
+    def warm(self) -> None:
+        """Load the default model, if there is one; what goes wrong is told to `on_load`, not raised."""
+        try:
+            self.scorer()
+        except ArtifactError as error:
+            if not self._failures:  # the store itself failed, before any version was known
+                self._on_load(Loaded(self._default or "default", "unknown", 0.0, error))
+        except UnknownModel:
+            return
+
+    def scorer(self, name: str | None = None, version: str | None = None) -> Scorer:
+        """Return the scorer of a version, the live one when none is named; raises UnknownModel or ArtifactError."""
+        if name is None and version is None and self._hot is not None:
+            return self._hot
+        model = name or self.default()
+        number = version or (self.live(model) if name else self._live_default(model))
+        scorer = self._scorers.get((model, number))
+        if scorer is None:
+            self._check(model, number)
+            scorer = self._load(model, number)
+        if name is None and version is None:
+            self._hot = scorer
+        return scorer
+
+    def default(self) -> str:
+        """Return the name of the default model; raises UnknownModel when there is none."""
+        if self._default is not None:
+            return self._default
+        names = self.names()
+        if len(names) == 1:
+            return names[0]
+        reason = "several models are served: name one in the path" if names else "no model is served"
+        raise UnknownModel(f"there is no default model, {reason}")
+
+    def names(self) -> tuple[str, ...]:
+        """Return the models in the store; raises ArtifactUnavailable or ArtifactMissing."""
+        return self._store.names()
+
+    def versions(self, name: str) -> tuple[str, ...]:
+        """Return the versions of a model; raises UnknownModel, ArtifactUnavailable or ArtifactMissing."""
+        if name not in self._versions:
+            versions = self._store.versions(name) if is_name(name) else ()
+            if not versions:
+                raise UnknownModel(f"no model is called {name!r}" if is_name(name) else "not a model's name")
+            self._versions[name] = versions
+        return self._versions[name]
+
+    def live(self, name: str) -> str:
+        """Return the version that answers for `name`; raises UnknownModel or ArtifactError."""
+        if name not in self._live:
+            versions = self.versions(name)
+            self._live[name] = labels.live_version(name, self._labels(name), versions)
+        return self._live[name]
+
+    def manifest(self, name: str, version: str) -> Manifest:
+        """Return a version's manifest without loading its estimator; raises UnknownModel or ArtifactError."""
+        scorer = self._scorers.get((name, version))
+        if scorer is not None:
+            return scorer.manifest
+        self._check(name, version)
+        return read_manifest(self._store, name, version, self._policy)
+
+    def state(self, name: str, version: str) -> str:
+        """Return "ready", "unavailable" (a load failed) or "idle" (nobody asked for it yet)."""
+        if (name, version) in self._scorers:
+            return "ready"
+        return "unavailable" if (name, version) in self._failures else "idle"
+
+    def _live_default(self, name: str) -> str:
+        """Return the default model's live version; that there is none is the deployment's fault, not the caller's."""
+        try:
+            return self.live(name)
+        except UnknownModel:
+            raise ArtifactMissing(f"the default model {name} is not in the store") from None
+
+    def _check(self, name: str, version: str) -> None:
+        if version not in self.versions(name):
+            raise UnknownModel(f"{name} has no version {version!r}" if is_name(version) else "not a version")
+
+    def _labels(self, name: str) -> labels.Labels | None:
+        try:
+            return labels.parse(self._store.read(f"{name}/{labels.FILE}"))
+        except ArtifactMissing:
+            return None
+
+    def _load(self, name: str, version: str) -> Scorer:
+        before = self._clock()
+        failure = self._failures.get((name, version))
+        if failure and not (failure.error.retryable and before - failure.at >= RETRY_SECONDS):
+            raise failure.error
+        try:
+            scorer = open_artifact(self._store, name, version, self._policy)
+        except ArtifactError as error:
+            self._failures[name, version] = _Failure(error, self._clock())
+            self._on_load(Loaded(name, version, self._clock() - before, error))
+            raise
+        self._failures.pop((name, version), None)
+        self._scorers[name, version] = scorer
+        self._on_load(Loaded(name, version, self._clock() - before))
+        return scorer

@@ -1,0 +1,103 @@
+"""The heart: typed rows → matrix → predict → Prediction. Does no I/O and reads no clock."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from model.engine import Engine
+from model.errors import PredictionFailed
+from model.manifest import Manifest, Output, OutputName, Scalar
+from model.rows import Row, RowSchema
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Arrays = Mapping[OutputName, np.ndarray[Any, Any]]
+
+Value = Scalar | list[Scalar]
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answers to n rows: each list has n entries in the order of the rows; None where not asked or not offered."""
+
+    name: str
+    version: str
+    values: list[Value] | None
+    labels: list[str] | None = None
+    probabilities: list[dict[str, float]] | None = None
+    decisions: list[Value] | None = None
+    conversions: list[dict[str, float]] | None = None
+    unit: str | None = None
+
+
+class Scorer:
+    """One version of one model, ready to answer."""
+
+    def __init__(self, manifest: Manifest, engine: Engine) -> None:
+        self.manifest = manifest
+        self.schema = RowSchema(manifest.features, tuple(output.name for output in manifest.outputs))
+        self._engine = engine
+        self._outputs = {output.name: output for output in manifest.outputs}
+        self._default: tuple[OutputName, ...] = tuple(name for name in self._outputs if name != "decision")
+        prediction = self._outputs["prediction"]
+        self._prediction = prediction
+        named = zip(prediction.classes or (), prediction.labels or (), strict=True)
+        self._label = dict(named) if prediction.width == 1 else {}
+        probabilities = self._outputs.get("probabilities")
+        self._class_labels = (probabilities.labels or ()) if probabilities else ()
+
+    def score(self, rows: Sequence[Row], outputs: Sequence[OutputName] | None = None) -> Prediction:
+        """Answer typed rows (see `RowSchema`); no outputs named means all but the decision values.
+
+        Raises PredictionFailed when the estimator raises or answers with something that is not finite.
+        """
+        wanted = tuple(outputs or self._default)
+        arrays = self._predict(rows, wanted) if rows else {}
+        values = arrays["prediction"].tolist() if "prediction" in arrays else ([] if "prediction" in wanted else None)
+        return Prediction(
+            name=self.manifest.name,
+            version=self.manifest.version,
+            values=values,
+            labels=[self._label[value] for value in values] if values is not None and self._label else None,
+            probabilities=self._named(arrays, wanted),
+            decisions=_list(arrays, "decision", wanted),
+            conversions=_convert(values, self._prediction),
+            unit=self._prediction.unit if values is not None else None,
+        )
+
+    def _predict(
+        self, rows: Sequence[Row], wanted: Sequence[OutputName]
+    ) -> "Mapping[OutputName, np.ndarray[Any, Any]]":
+        try:
+            arrays = self._engine.predict(self.schema.matrix(rows), wanted)
+        except Exception as error:
+            # The text of a library's error may quote a value, so only its class is told.
+            raise PredictionFailed(f"the estimator raised {type(error).__name__}") from error
+        for name, array in arrays.items():
+            if array.shape[0] != len(rows):
+                raise PredictionFailed(f"{name} has {array.shape[0]} answers for {len(rows)} rows")
+            if array.dtype.kind == "f" and not _finite(array):
+                raise PredictionFailed(f"{name} is not a finite number")
+        return arrays
+
+    def _named(self, arrays: "Arrays", wanted: Sequence[OutputName]) -> list[dict[str, float]] | None:
+        rows = _list(arrays, "probabilities", wanted)
+        return None if rows is None else [dict(zip(self._class_labels, row, strict=True)) for row in rows]
+
+
+def _list(arrays: "Arrays", name: OutputName, wanted: Sequence[OutputName]) -> Any:
+    if name not in wanted:
+        return None
+    return arrays[name].tolist() if name in arrays else []
+
+
+def _finite(array: "np.ndarray[Any, Any]") -> bool:
+    """Tell whether every part is finite: a maximum is NaN if any part is, and no comparison with NaN holds."""
+    return bool(abs(array).max() < float("inf"))
+
+
+def _convert(values: list[Any] | None, output: Output) -> list[dict[str, float]] | None:
+    if not output.conversions or values is None or output.width != 1:
+        return None
+    return [{unit: value * factor for unit, factor in output.conversions.items()} for value in values]

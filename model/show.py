@@ -1,0 +1,62 @@
+"""What the command line shows to people: tables of manifests, answers and stores. Build time only."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from model.faults import expected
+from model.manifest import Manifest
+from model.rows import Row
+
+_SHOWN = 20
+
+
+def metrics(manifest: Manifest) -> str:
+    """Return the held-out metrics in one line, empty when there are none."""
+    held_out = manifest.metrics.get("held_out", {})
+    return ", ".join(f"{key} {value}" for key, value in held_out.items())
+
+
+def features(console: Console, manifest: Manifest) -> None:
+    """Print the features: name, what is expected, unit, seen range, example."""
+    table = Table("feature", "expected", "unit", "seen", "example", box=None)
+    for feature in manifest.features:
+        seen = f"{feature.range[0]:g} – {feature.range[1]:g}" if feature.range else ""
+        table.add_row(feature.name, expected(feature), feature.unit or "", seen, str(feature.example))
+    console.print(table)
+
+
+def manifest(console: Console, shown: Manifest, digest: str) -> None:
+    """Print an artifact's card."""
+    console.print(f"[bold]{shown.name}/{shown.version}[/bold]  {shown.task}, {shown.estimator}, engine {shown.engine}")
+    features(console, shown)
+    for title, values in (("metrics", shown.metrics), ("data", shown.data), ("environment", shown.environment)):
+        if values:
+            console.print(f"[bold]{title}[/bold] " + ", ".join(f"{key} {value}" for key, value in values.items()))
+    for file, checksum in shown.digests.items():
+        console.print(f"{file}  {checksum}", highlight=False)
+    console.print(f"manifest  {digest}", highlight=False)
+
+
+def answers(console: Console, shown: Manifest, rows: Sequence[Row], answer: Mapping[str, Any]) -> None:
+    """Print the first rows with their predictions."""
+    unit = f" ({answer['unit']})" if "unit" in answer else ""
+    table = Table(*(feature.name for feature in shown.features), f"prediction{unit}", "label", box=None)
+    labels = answer.get("labels") or [""] * len(rows)
+    for row, value, label in list(zip(rows, answer["predictions"], labels, strict=True))[:_SHOWN]:
+        table.add_row(*("" if cell is None else str(cell) for cell in row), str(value), label)
+    console.print(table)
+    if len(rows) > _SHOWN:
+        console.print(f"… and {len(rows) - _SHOWN} rows more (--json prints all)")
+
+
+def listing(console: Console, url: str, found: Sequence[Mapping[str, Any]]) -> None:
+    """Print the models of a store."""
+    table = Table("model", "version", "", "engine", "created", "held out", box=None)
+    for entry in found:
+        shown: Manifest = entry["manifest"]
+        live = "live" if entry["live"] else ""
+        table.add_row(shown.name, shown.version, live, shown.engine, shown.created, metrics(shown))
+    console.print(table if found else f"{url} holds no model")

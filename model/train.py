@@ -1,0 +1,80 @@
+"""Train an example and pack it; with `force` as the next patch version, which then answers. Build time only."""
+
+import getpass
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import joblib
+
+from model import labels
+from model.errors import ArtifactMissing, PackingRefused
+from model.manifest import FILE, Manifest, digest
+from model.pack import Card, pack
+from model.source import Source
+from model.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EXAMPLES = ("babies", "iris")
+FIRST = "1.0.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A fitted estimator, the rows it was fitted on (features only), and its card."""
+
+    estimator: Any
+    sample: "pd.DataFrame"
+    card: Card
+
+
+def train(example: str, store: Store, *, force: bool = False) -> Manifest | None:
+    """Pack the example unless it is packed already; return the new manifest, or None when there was nothing to do."""
+    if example not in EXAMPLES:
+        raise PackingRefused(f"there is no example {example!r}, only {', '.join(EXAMPLES)}")
+    existing = versions(store, example)
+    if existing and not force:
+        return None
+    trainer: Callable[[], Trained] = import_module(f"model.examples.{example}").train
+    trained = trainer()
+    buffer = io.BytesIO()
+    joblib.dump(trained.estimator, buffer, compress=3)
+    version = next_patch(existing) if existing else FIRST
+    manifest = pack(Source(buffer.getvalue()), store, example, version, sample=trained.sample, card=trained.card)
+    if existing:
+        make_live(store, example, version)
+    return manifest
+
+
+def versions(store: Store, name: str) -> tuple[str, ...]:
+    """Return the packed versions of a model; none where the store itself does not exist yet."""
+    try:
+        return store.versions(name)
+    except ArtifactMissing:
+        return ()
+
+
+def next_patch(existing: tuple[str, ...]) -> str:
+    """Return the highest x.y.z with its last number raised by one; other versions are left out of account."""
+    numbers = [tuple(map(int, v.split("."))) for v in existing if re.fullmatch(r"\d+\.\d+\.\d+", v)]
+    if not numbers:
+        return FIRST
+    major, minor, patch = max(numbers)
+    return f"{major}.{minor}.{patch + 1}"
+
+
+def make_live(store: Store, name: str, version: str) -> None:
+    """Move the live label of a model to `version`, and note it in the label file's history."""
+    try:
+        before = labels.parse(store.read(f"{name}/{labels.FILE}"))
+    except ArtifactMissing:
+        before = None
+    target = labels.Target(version, digest(store.read(f"{name}/{version}/{FILE}")))
+    moved = labels.move_live(before, target, at=datetime.now(UTC).isoformat(timespec="seconds"), by=getpass.getuser())
+    store.write(f"{name}/{labels.FILE}", labels.dump(moved))

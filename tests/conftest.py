@@ -1,0 +1,111 @@
+"""What tests share: a store with both examples packed, an application over it, an S3 that is moto's server."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+from starlette.testclient import TestClient
+
+from handler import runtime
+from handler.api import create_app
+from model.manifest import Manifest
+from model.store import Store
+from model.train import train
+
+ROOT = Path(__file__).parents[1]
+BUCKET = "models"
+
+
+@pytest.fixture(scope="session")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with iris/1.0.0 and babies/1.0.0, trained once a session; read only."""
+    folder = tmp_path_factory.mktemp("store")
+    for example in ("iris", "babies"):
+        train(example, Store(folder.as_uri()))
+    return folder
+
+
+@pytest.fixture
+def store(packed: Path, tmp_path: Path) -> Path:
+    """A copy of `packed` that a test may spoil."""
+    import shutil  # noqa: PLC0415
+
+    return Path(shutil.copytree(packed, tmp_path / "store"))
+
+
+ClientFactory = Callable[..., TestClient]
+
+
+@pytest.fixture
+def serve(packed: Path) -> ClientFactory:
+    """Return a client of the application over `packed`, or over the store and settings given."""
+
+    def factory(folder: Path | None = None, **settings: str) -> TestClient:
+        env = {"MODEL_STORE": (folder or packed).as_uri(), "MODEL_DEFAULT": "iris"} | settings
+        started = runtime.start(env)
+        return TestClient(
+            create_app(started.registry, started.settings, started.observer), raise_server_exceptions=False
+        )
+
+    return factory
+
+
+@pytest.fixture
+def client(serve: ClientFactory) -> TestClient:
+    return serve()
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """Moto's S3 over HTTP, with the AWS variables that every client of it reads."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    values = {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+    }
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    yield values["AWS_ENDPOINT_URL"]
+    for name, value in before.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_endpoint: str, packed: Path) -> Iterator[Any]:
+    """A bucket that holds `packed` below prefix/; returns its boto3 client."""
+    client = boto3.client("s3", endpoint_url=s3_endpoint, region_name="us-east-1")
+    client.create_bucket(Bucket=BUCKET)
+    for file in packed.rglob("*"):
+        if file.is_file():
+            client.put_object(Bucket=BUCKET, Key=f"prefix/{file.relative_to(packed)}", Body=file.read_bytes())
+    yield client
+    for entry in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+        client.delete_object(Bucket=BUCKET, Key=entry["Key"])
+    client.delete_bucket(Bucket=BUCKET)
+
+
+def host_of(url: str) -> str:
+    return urlsplit(url).netloc
+
+
+def rewrite(file: Path, **changes: Any) -> Manifest:
+    """Change members of a manifest in place, as an attacker or a newer version would."""
+    from model.manifest import parse  # noqa: PLC0415
+
+    document = json.loads(file.read_text()) | changes
+    file.write_text(json.dumps(document))
+    return parse(file.read_bytes())

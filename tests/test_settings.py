@@ -1,0 +1,52 @@
+import pytest
+
+from handler.settings import VARIABLES, Settings, SettingsError
+
+DIGEST = "sha256:" + "a" * 64
+
+
+def test_the_defaults_are_a_local_folder_here_and_the_layer_on_lambda() -> None:
+    assert Settings.from_env({}).store.endswith("/artifacts")
+    assert Settings.from_env({"AWS_LAMBDA_FUNCTION_NAME": "f"}).store == "file:///opt/model"
+
+
+def test_every_variable_is_read() -> None:
+    settings = Settings.from_env(
+        {
+            "MODEL_STORE": "s3://bucket/prefix",
+            "MODEL_DEFAULT": "iris",
+            "MODEL_TRUST": "pinned",
+            "MODEL_PINS": f"iris/1.0.0={DIGEST}, babies/1.0.0={DIGEST}",
+            "MODEL_VERSION_MISMATCH": "warn",
+            "MODEL_MAX_BODY_BYTES": "10",
+            "MODEL_MAX_ROWS": "2",
+            "MODEL_PATH": "m.pkl",
+            "AWS_ENDPOINT_URL": "http://127.0.0.1:5000",
+        }
+    )
+    assert settings.pins == {"iris/1.0.0": DIGEST, "babies/1.0.0": DIGEST}
+    assert (settings.trust, settings.max_body_bytes, settings.max_rows) == ("pinned", 10, 2)
+    assert settings.endpoint == "http://127.0.0.1:5000"
+
+
+def test_an_empty_value_is_unset_as_a_template_passes_it() -> None:
+    assert Settings.from_env({name: "" for name in VARIABLES}) == Settings.from_env({})
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [
+        ({"MODEL_STOR": "x"}, "MODEL_STOR: no such setting"),
+        ({"MODEL_STORE": "/tmp"}, "MODEL_STORE: expected file:///folder or s3://bucket/prefix"),
+        ({"MODEL_DEFAULT": "../x"}, "MODEL_DEFAULT: expected a model's name"),
+        ({"MODEL_TRUST": "yes"}, "MODEL_TRUST: expected one of bundled, pinned"),
+        ({"MODEL_PINS": "iris=sha256:1"}, "MODEL_PINS: expected name/version"),
+        ({"MODEL_VERSION_MISMATCH": "ignore"}, "MODEL_VERSION_MISMATCH: expected one of refuse, warn"),
+        ({"MODEL_MAX_ROWS": "0"}, "MODEL_MAX_ROWS: expected a whole number above 0"),
+        ({"MODEL_MAX_BODY_BYTES": "1k"}, "MODEL_MAX_BODY_BYTES: expected a whole number above 0"),
+        ({"MODEL_PATH": "m.pkl", "AWS_LAMBDA_FUNCTION_NAME": "f"}, "MODEL_PATH: for local use only"),
+    ],
+)
+def test_a_wrong_value_names_its_variable(env: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message.replace("..", r"\.\.")):
+        Settings.from_env(env)
