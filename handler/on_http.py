@@ -1,5 +1,6 @@
 """API Gateway (REST and HTTP APIs) and load balancers → the FastAPI application, through Mangum."""
 
+import asyncio
 import os
 from typing import Any
 
@@ -12,6 +13,8 @@ from handler.api import create_app
 # At import, so that Lambda does it once and bills it as initialisation: never in a request.
 _runtime = runtime.start(os.environ)
 _app = create_app(_runtime.registry, _runtime.settings, _runtime.observer)
+# Mangum runs every call on the thread's current loop; Python 3.14 no longer makes one, 3.12 and 3.13 warn.
+asyncio.set_event_loop(asyncio.new_event_loop())
 # lifespan: Mangum would run it on every call. Text types: without them problem+json leaves as base64.
 _adapter = Mangum(
     _app, lifespan="off", text_mime_types=["text/", "application/json", problems.MEDIA_TYPE, "application/javascript"]

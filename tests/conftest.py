@@ -1,11 +1,12 @@
 """What tests share: a store with both examples packed, an application over it, an S3 that is moto's server."""
 
+import io
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -14,7 +15,8 @@ from starlette.testclient import TestClient
 
 from handler import runtime
 from handler.api import create_app
-from model.manifest import Manifest
+from handler.observe import Observer
+from handler.settings import SERVICE, Settings
 from model.store import Store
 from model.train import train
 
@@ -39,6 +41,7 @@ def store(packed: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(packed, tmp_path / "store"))
 
 
+LogLines = Callable[[], list[dict[str, Any]]]
 ClientFactory = Callable[..., TestClient]
 
 
@@ -59,6 +62,19 @@ def serve(packed: Path) -> ClientFactory:
 @pytest.fixture
 def client(serve: ClientFactory) -> TestClient:
     return serve()
+
+
+@pytest.fixture
+def log_lines() -> Iterator[LogLines]:
+    """Return what reads the structured lines logged since the test began; there is one logger a process."""
+    logger = logging.getLogger(SERVICE)
+    observer = Observer(Settings.from_env({}))
+    assert observer.logger.name == logger.name
+    (handler,) = logger.handlers
+    assert isinstance(handler, logging.StreamHandler)
+    before = handler.setStream(io.StringIO())
+    yield lambda: [json.loads(line) for line in handler.stream.getvalue().splitlines()]
+    handler.setStream(before)
 
 
 @pytest.fixture(scope="session")
@@ -96,16 +112,3 @@ def s3(s3_endpoint: str, packed: Path) -> Iterator[Any]:
     for entry in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
         client.delete_object(Bucket=BUCKET, Key=entry["Key"])
     client.delete_bucket(Bucket=BUCKET)
-
-
-def host_of(url: str) -> str:
-    return urlsplit(url).netloc
-
-
-def rewrite(file: Path, **changes: Any) -> Manifest:
-    """Change members of a manifest in place, as an attacker or a newer version would."""
-    from model.manifest import parse  # noqa: PLC0415
-
-    document = json.loads(file.read_text()) | changes
-    file.write_text(json.dumps(document))
-    return parse(file.read_bytes())

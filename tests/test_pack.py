@@ -1,6 +1,7 @@
-"""Any estimator a user brings: described from itself and a sample, proved to give its own answers, refused with advice."""
+"""Any estimator a user brings: described from itself and a sample, proved to answer as it did, refused with advice."""
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def test_a_pipeline_that_needs_a_data_frame_says_so_and_is_served(tmp_path: Path
     module.write_text("def by_name(frame):\n    return frame[['income', 'age']]\n")
     sys.path.insert(0, str(tmp_path))
     try:
-        import choosing  # noqa: PLC0415
+        choosing = import_module("choosing")
 
         columns = PEOPLE[["age", "income"]].fillna(0)
         estimator = make_pipeline(FunctionTransformer(choosing.by_name), LinearRegression()).fit(

@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,8 @@ values = {
     "member": st.booleans(),
     "colour": st.sampled_from(["red", "green", None]),
     "size": st.sampled_from([1, 2, 3, 1.0]),
-    "city": st.text(st.characters(exclude_categories=("Cs",))),
-    "note": st.text(st.characters(exclude_categories=("Cs",))),
+    "city": st.text(),
+    "note": st.text(),
 }
 good_rows = st.fixed_dictionaries(values)
 json_values = st.recursive(
@@ -78,13 +79,11 @@ def test_many_rows_are_each_row_alone(rows: list[dict[str, Any]]) -> None:
 )
 def test_what_is_refused_is_explained_and_what_is_explained_is_refused(document: Any) -> None:
     body = json.dumps(document).encode()
-    for read in (lambda: json_rows.decode(body, SCHEMA), lambda: json_rows.convert(document, SCHEMA)):
-        try:
-            read()
-        except InvalidRows as error:
-            assert error.faults
-        else:
-            assert explain(document, SCHEMA) == ()
+    faults = explain(document, SCHEMA)
+    with pytest.raises(InvalidRows) if faults else nullcontext():
+        json_rows.decode(body, SCHEMA)
+    with pytest.raises(InvalidRows) if faults else nullcontext():
+        json_rows.convert(document, SCHEMA)
 
 
 @pytest.mark.parametrize(

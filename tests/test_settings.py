@@ -30,7 +30,7 @@ def test_every_variable_is_read() -> None:
 
 
 def test_an_empty_value_is_unset_as_a_template_passes_it() -> None:
-    assert Settings.from_env({name: "" for name in VARIABLES}) == Settings.from_env({})
+    assert Settings.from_env(dict.fromkeys(VARIABLES, "")) == Settings.from_env({})
 
 
 @pytest.mark.parametrize(

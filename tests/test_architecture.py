@@ -1,0 +1,100 @@
+"""The seam and the arrows of DESIGN.md, looked at in fresh interpreters and in the source."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+HANDLER_MAY_NOT = {"sklearn", "joblib", "numpy", "scipy", "onnxruntime", "skl2onnx", "pandas", "skops"}
+MODEL_MAY_NOT = {"fastapi", "starlette", "mangum", "boto3", "botocore", "aws_lambda_powertools", "uvicorn", "handler"}
+BUILD_TIME = {"pack", "train", "source", "describe", "outputs", "show", "__main__", "examples"}
+HANDLER_MAY = {"registry", "scorer", "manifest", "rows", "codec", "bulk", "store", "drift", "errors"}
+# What the composition root and the documents need beside: who is trusted, and a feature in words.
+HANDLER_MAY_TOO = {"runtime": {"artifact", "trust"}, "openapi": {"faults"}, "page": set[str]()}
+PURE = ("codec", "rows", "faults", "manifest", "labels", "scorer", "trust", "golden", "describe")
+IMPURE = {"os", "time", "datetime", "pathlib", "socket", "subprocess", "obstore", "tempfile", "shutil"}
+
+
+def imported(file: Path) -> set[str]:
+    """Return the dotted modules that a file imports anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def sources(room: str) -> list[Path]:
+    return sorted((ROOT / room).rglob("*.py"))
+
+
+@pytest.mark.parametrize("file", sources("handler"), ids=lambda file: file.stem)
+def test_the_handler_room_never_computes(file: Path) -> None:
+    names = imported(file)
+    assert not {name.split(".")[0] for name in names} & HANDLER_MAY_NOT
+    of_model = {name.split(".")[1] for name in names if name.startswith("model.")}
+    assert of_model <= HANDLER_MAY | HANDLER_MAY_TOO.get(file.stem, set())
+
+
+@pytest.mark.parametrize("file", sources("model"), ids=lambda file: file.stem)
+def test_the_model_room_knows_no_http_and_no_aws(file: Path) -> None:
+    assert not {name.split(".")[0] for name in imported(file)} & MODEL_MAY_NOT
+
+
+@pytest.mark.parametrize("file", sources("model"), ids=lambda file: file.stem)
+def test_what_serves_never_imports_what_packs(file: Path) -> None:
+    parts = set(file.relative_to(ROOT / "model").with_suffix("").parts)
+    if not parts & BUILD_TIME:
+        assert not {name.split(".")[1] for name in imported(file) if name.startswith("model.")} & BUILD_TIME
+
+
+@pytest.mark.parametrize("name", PURE)
+def test_pure_modules_do_no_io_and_read_no_clock(name: str) -> None:
+    path = ROOT / "model" / name
+    for file in [path.with_suffix(".py")] if path.with_suffix(".py").exists() else path.glob("*.py"):
+        assert not {found.split(".")[0] for found in imported(file)} & IMPURE
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "handler").glob("on_*.py")), ids=lambda file: file.stem)
+def test_edges_are_small_and_know_nothing_of_each_other(file: Path) -> None:
+    assert not [name for name in imported(file) if "handler.on_" in name]
+    assert len([line for line in file.read_text().splitlines() if line.strip()]) <= 40
+
+
+def loaded(code: str, **env: str) -> set[str]:
+    """Return the top-level modules that a fresh interpreter has loaded after `code`."""
+    script = f"{code}\nimport sys\nprint(*sorted({{name.split('.')[0] for name in sys.modules}}))"
+    clean = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | env
+    result = subprocess.run([sys.executable, "-c", script], env=clean, capture_output=True, text=True, check=True)
+    return set(result.stdout.splitlines()[-1].split())
+
+
+# Powertools looks into botocore's top package (1 ms) for a user agent; the SDK itself is never loaded.
+NEVER_SERVED = {"boto3", "s3transfer", "typer", "skops", "uvicorn", "pytest", "requests"}
+
+
+@pytest.mark.parametrize("edge", ["on_http", "on_invoke"])
+def test_a_bundled_model_loads_its_engine_and_no_sdk(edge: str, packed: Path) -> None:
+    env = {"MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
+    found = loaded(f"import handler.{edge}", **env)
+    assert not found & NEVER_SERVED
+    assert "sklearn" in found
+    assert ("fastapi" in found) == (edge == "on_http")
+
+
+def test_the_application_needs_no_engine_until_a_model_is_asked_for(tmp_path: Path) -> None:
+    found = loaded("import handler.on_http", MODEL_STORE=tmp_path.as_uri())
+    assert not found & (HANDLER_MAY_NOT | NEVER_SERVED)
+
+
+def test_the_command_line_helps_and_inspects_without_an_engine(packed: Path) -> None:
+    inspect = f"import sys; sys.argv = ['model', 'inspect', {str(packed / 'iris/1.0.0')!r}, '--json']\n"
+    code = inspect + "import model.__main__\ntry: model.__main__.main()\nexcept SystemExit: pass"
+    assert not loaded(code) & {"sklearn", "joblib", "numpy", "pandas"}

@@ -1,0 +1,96 @@
+"""Each claim of the README is run: its requests are sent, its commands typed, its tables compared with the code."""
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handler.settings import VARIABLES
+from model import errors
+from model.errors import ModelError, PackingRefused
+from tests.conftest import ROOT
+from tests.test_local_service import running
+
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+REQUESTS = [
+    (block, answer)
+    for (kind, block), (answer_kind, answer) in itertools.pairwise(BLOCKS)
+    if kind == "sh" and answer_kind == "json"
+]
+
+
+def same(found: Any, shown: Any) -> bool:
+    """Compare an answer with the one shown: "…" stands for anything, numbers agree to nine digits."""
+    if shown == "…":
+        return True
+    if isinstance(shown, dict):
+        return isinstance(found, dict) and found.keys() == shown.keys() and all(same(found[k], shown[k]) for k in shown)
+    if isinstance(shown, list):
+        return len(found) == len(shown) and all(map(same, found, shown))
+    return bool(found == (pytest.approx(shown, rel=1e-9) if isinstance(shown, float) else shown))
+
+
+def test_every_request_gets_the_answer_shown(packed: Path) -> None:
+    assert len(REQUESTS) == 4
+    with running(MODEL_STORE=packed.as_uri(), MODEL_DEFAULT="iris") as url:
+        for request, shown in REQUESTS:
+            command = request.replace("http://127.0.0.1:8000", url)
+            out = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout
+            assert same(json.loads(out), json.loads(shown)), out
+
+
+def test_the_users_own_model_from_the_script_to_the_scores(tmp_path: Path) -> None:
+    (script,) = (block for kind, block in BLOCKS if kind == "python")
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    (commands,) = (block for _, block in BLOCKS if "python -m model pack" in block)
+    env = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+    found = subprocess.run(
+        ["bash", "-ec", commands], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    ).stdout
+    answer = json.loads(found.splitlines()[-1])
+    assert len(answer["labels"]) == 2
+    assert set(answer["labels"]) <= {"stays", "leaves"}
+    with running(MODEL_PATH=str(tmp_path / "churn.joblib")) as url:
+        import httpx2  # noqa: PLC0415
+
+        assert httpx2.post(f"{url}/predict", json={"age": None, "town": "Bern"}).status_code == 200
+
+
+def test_the_table_of_settings_is_the_settings() -> None:
+    assert set(re.findall(r"^\| `(MODEL_\w+)` \|", README, re.MULTILINE)) == set(VARIABLES)
+    assert set(re.findall(r"MODEL_[A-Z_]+", README)) <= set(VARIABLES)
+
+
+def test_the_errors_to_catch_are_the_errors_raised() -> None:
+    leaves = {
+        name
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, ModelError) and not kind.__subclasses__()
+    } - {PackingRefused.__name__}
+    paragraph = README.split("Errors are raised by name")[1].split(":", 1)[1].split("\n\n")[0]
+    assert set(re.findall(r"`([A-Z]\w+)`", paragraph)) == leaves
+
+
+def test_every_make_target_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"\bmake ([a-z-]+)", README)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_every_parameter_is_the_templates() -> None:
+    template = (ROOT / "template.yaml").read_text()
+    for line in re.findall(r"^\| (`[A-Z].*?) \|", README, re.MULTILINE):
+        for name in re.findall(r"`([A-Z]\w+)`", line):
+            if not name.startswith("MODEL_"):
+                assert re.search(rf"^  {name}:", template, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\(([\w./-]+)\)", README))
+def test_every_link_to_a_file_leads_somewhere(path: str) -> None:
+    assert (ROOT / path).exists()
