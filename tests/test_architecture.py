@@ -98,3 +98,13 @@ def test_the_command_line_helps_and_inspects_without_an_engine(packed: Path) -> 
     inspect = f"import sys; sys.argv = ['model', 'inspect', {str(packed / 'iris/1.0.0')!r}, '--json']\n"
     code = inspect + "import model.__main__\ntry: model.__main__.main()\nexcept SystemExit: pass"
     assert not loaded(code) & {"sklearn", "joblib", "numpy", "pandas"}
+
+
+@pytest.mark.parametrize(("edge", "ceiling"), [("on_http", 550), ("on_invoke", 260)])
+def test_what_an_edge_imports_stays_within_its_ceiling(edge: str, ceiling: int, tmp_path: Path) -> None:
+    """Counted in modules, which noise cannot cross: 495 and 215 when this was written, before any model."""
+    code = f"import handler.{edge}, sys\nprint(len(sys.modules))"
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "MODEL_STORE": tmp_path.as_uri()}
+    env["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
+    result = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert int(result.stdout.splitlines()[-1]) <= ceiling
