@@ -23,7 +23,7 @@ TITLE = "scikit-learn on AWS Lambda"
 
 def create_app(registry: Registry, settings: Settings, observer: Observer) -> FastAPI:
     """Return the application; building it loads nothing, the registry does."""
-    app = FastAPI(title=TITLE, redoc_url=None)
+    app = FastAPI(title=TITLE, redoc_url=None, docs_url=None)
     app.openapi = lambda: openapi.document(registry, settings)  # type: ignore[method-assign]
     app.add_middleware(HttpCall, observer=observer)
     app.add_exception_handler(ModelError, _model_error)
@@ -31,9 +31,17 @@ def create_app(registry: Registry, settings: Settings, observer: Observer) -> Fa
     predict = _predictor(registry, settings)
     for path in ("/predict", "/models/{name}/predict", "/models/{name}/versions/{version}/predict"):
         app.add_route(path, predict, methods=["POST"])
+    app.add_route("/docs", _docs, methods=["GET"])
     for path, describe in catalogue.ROUTES.items():
         app.add_route(path, _reader(describe, registry), methods=["GET"])
     return app
+
+
+async def _docs(_: Request) -> Response:
+    from fastapi.openapi.docs import get_swagger_ui_html  # noqa: PLC0415  -- no prediction needs it
+
+    # Relative, because a REST API serves everything below the name of its stage.
+    return get_swagger_ui_html(openapi_url="openapi.json", title=TITLE)
 
 
 def _predictor(registry: Registry, settings: Settings) -> Callable[[Request], Any]:

@@ -35,6 +35,7 @@ def document(registry: Registry, settings: Settings) -> Schema:
     return {
         "openapi": "3.1.0",
         "info": {"title": "scikit-learn on AWS Lambda", "version": "1", "description": _DESCRIPTION},
+        "servers": [{"url": "."}],
         "paths": paths,
         "components": {"schemas": {"Problem": _PROBLEM}},
     }

@@ -1,0 +1,113 @@
+# `make` alone lists what there is. SAM calls the build-* targets at the end.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+PY := .venv/bin/python
+EXAMPLES := iris babies
+MACHINE := $(patsubst aarch64,arm64,$(shell uname -m))
+# Under SAM (it sets ARTIFACTS_DIR) the default is the template's own; `make build` says what it wants.
+ARCH ?= $(if $(ARTIFACTS_DIR),x86_64,$(MACHINE))
+FLAVOUR ?= joblib
+FUNCTION ?= ApiFunction
+EVENT ?= events/$(if $(filter InvokeFunction,$(FUNCTION)),invoke,http).json
+# More of the template's parameters, such as PARAMETERS='ModelDefault=babies MemorySize=2048'.
+PARAMETERS ?=
+SAM := SAM_CLI_TELEMETRY=0 .venv/bin/sam
+SAM_IN_REGION := AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(SAM)
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# --- on this machine
+
+# An environment whose interpreter no longer starts is made anew, whatever its stamps say.
+BROKEN := $(shell $(PY) -c 'import pip' 2>/dev/null || echo again)
+
+# The lock is whole, so nothing is left to resolve. pip would compile on one core, the packages' own tests too: 47 s
+# for what the service needs, against 22.
+INSTALL := $(PY) -m pip install --disable-pip-version-check --require-hashes --no-deps --no-compile -r
+COMPILE := { $(PY) -m compileall -qq -j 0 -x '/tests?/' .venv/lib || true; }
+
+.venv/.runtime: requirements.txt $(BROKEN)
+	@$(PY) -c 'import pip' 2>/dev/null || { python=$$(infra/find-python) && \
+	  echo "Making .venv with $$python" && "$$python" -m venv --clear .venv; }
+	@echo "Installing what the service needs into .venv: about 110 MB and half a minute the first time"
+	@$(INSTALL) requirements.txt && $(COMPILE)
+	@touch $@
+
+.venv/.dev: requirements-dev.txt .venv/.runtime
+	@echo "Installing what tests and builds need into .venv: about 150 MB and a minute the first time"
+	@$(INSTALL) requirements-dev.txt && $(COMPILE)
+	@touch $@
+
+again:
+.PHONY: again help setup dev run test check format lock pack packed build validate deploy invoke start-api clean
+
+setup: .venv/.runtime ## make .venv, the environment of all the others
+dev: .venv/.dev
+
+pack: .venv/.runtime ## train and pack the example models that are not packed yet
+	@for name in $(EXAMPLES); do \
+	  ls artifacts/$$name/*/manifest.json >/dev/null 2>&1 || $(PY) -m model train $$name || exit 1; done
+
+# A model file of the user's own needs no examples: MODEL_PATH=model.pkl make run
+run: setup $(if $(MODEL_PATH),,pack) ## serve the models on http://127.0.0.1:8000 (HOST, PORT, MODEL_PATH)
+	@MODEL_DEFAULT=$${MODEL_DEFAULT-$(if $(MODEL_PATH)$(MODEL_STORE),,iris)} exec $(PY) -m handler
+
+test: dev pack ## run the whole test suite
+	@$(PY) -m pytest
+
+check: dev ## lint and types
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/cfn-lint template.yaml
+
+format: dev ## format the code
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+LOCK := .venv/bin/uv pip compile --universal --python-version 3.11 --fork-strategy fewest -q --generate-hashes \
+  --custom-compile-command "make lock"
+lock: dev ## resolve pyproject.toml into the hashed requirements files
+	$(LOCK) --group dev -o requirements-dev.txt
+	$(LOCK) --group runtime -c requirements-dev.txt -o requirements.txt
+
+# --- on Lambda
+
+build: dev ## build functions and layers into .aws-sam/build (ARCH=x86_64|arm64)
+	@ARCH=$(ARCH) $(SAM_IN_REGION) build --parameter-overrides Architecture=$(ARCH)
+	@$(PY) -m infra.built .aws-sam/build
+
+validate: dev ## check the template with SAM's translator and with its linter
+	$(SAM_IN_REGION) validate
+	$(SAM_IN_REGION) validate --lint
+
+deploy: build ## build, then deploy to the AWS account of your credentials (PARAMETERS)
+	@echo "Deploying .aws-sam/build ($(ARCH)) by CloudFormation; SAM shows the changes and asks before it makes them."
+	$(SAM) deploy --parameter-overrides Architecture=$(ARCH) $(PARAMETERS)
+
+invoke: dev ## call the built function in Docker (FUNCTION=ApiFunction|InvokeFunction, EVENT=FILE)
+	@$(SAM_IN_REGION) local invoke $(FUNCTION) -e $(EVENT)
+
+start-api: dev ## serve the built API in Docker on http://127.0.0.1:3000
+	@$(SAM_IN_REGION) local start-api
+
+clean: ## remove what can be made again, but for .venv and artifacts
+	rm -rf .aws-sam .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+# --- called by `sam build` with ARTIFACTS_DIR
+
+# Every recipe waits for the models: SAM reads the folder artifacts/ before it makes their layer, in a fresh clone too.
+packed: setup
+	@ls artifacts/*/*/manifest.json >/dev/null 2>&1 || $(MAKE) pack
+
+build-ApiFunction build-InvokeFunction: packed
+	@$(PY) -m infra.function_code "$(ARTIFACTS_DIR)"
+
+build-DependenciesLayer: packed
+	@$(PY) -m infra.layer --arch $(ARCH) --flavour $(FLAVOUR) --output "$(ARTIFACTS_DIR)" --beside handler model artifacts
+
+build-ModelLayer: packed
+	@$(PY) -m infra.model_layer "$(ARTIFACTS_DIR)"

@@ -1,0 +1,1 @@
+"""What builds, measures and runs the deployed tree. None of it is deployed itself."""

@@ -1,0 +1,100 @@
+"""Build the layer of dependencies: `python -m infra.layer --arch x86_64 --output DIR`, by Lambda's Python.
+
+The packages of the locked wheels go to DIR/python, without what a function never reads and with bytecode. A built tree
+is kept in .cache/layers under the digest of all that it is made from, so that the next build is a copy.
+"""
+
+import argparse
+import hashlib
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from infra.lock import derive
+from infra.prune import prune
+from infra.sizes import gate, megabytes, unzipped, zipped
+from infra.target import ARCHITECTURES, compile_bytecode, platforms, readable, require_python
+
+FLAVOURS = {"joblib": ("serve", "joblib")}
+"""What a function can run, and the dependency groups of pyproject.toml that it needs for that."""
+
+ROOT = Path(__file__).parent.parent
+CACHE = ROOT / ".cache" / "layers"
+_MADE_BY = ("layer.py", "lock.py", "prune.py", "target.py")
+
+
+def install(requirements: str, arch: str, target: Path) -> None:
+    """Unpack the wheels of a hashed requirements text into `target`. Exits if pip refuses one.
+
+    pip checks each hash, and that every dependency is in the text.
+    """
+    command = [sys.executable, "-m", "pip", "install", "--require-hashes", "--only-binary", ":all:", "--no-compile"]
+    command += ["--target", str(target), "--implementation", "cp", "--python-version", "3.13"]
+    command += [f"--platform={tag}" for tag in platforms(arch)]
+    command += ["--disable-pip-version-check", "--progress-bar", "off", "--root-user-action", "ignore"]
+    with tempfile.NamedTemporaryFile("w", prefix="layer-", suffix=".txt") as file:
+        file.write(requirements)
+        file.flush()
+        done = subprocess.run([*command, "-r", file.name], check=False)
+    if done.returncode:
+        raise SystemExit(f"pip could not install the locked wheels for {arch} (see above)")
+
+
+def digest(requirements: str, flavour: str, arch: str) -> str:
+    """Of all that decides the layer's bytes: the locked packages, the target, this code, the compiling Python."""
+    code = [(Path(__file__).parent / name).read_text() for name in _MADE_BY]
+    made_from = [requirements, flavour, arch, *code, platform.python_version()]
+    return hashlib.sha256("\0".join(made_from).encode()).hexdigest()
+
+
+def build(requirements: str, arch: str, kept: Path) -> None:
+    """Build the tree (kept/layer) and its zipped size (kept/zipped) in a scratch folder, then rename it to `kept`.
+
+    An interrupted build leaves nothing that looks whole.
+    """
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=kept.parent) as scratch:
+        tree = Path(scratch, "built", "layer")
+        count = requirements.count("==")
+        print(f"Dependencies for {arch}: {count} locked wheels, about 75 MB to download the first time", flush=True)
+        install(requirements, arch, tree / "python")
+        prune(tree / "python")
+        print("Compiling bytecode and measuring: about 20 s", flush=True)
+        compile_bytecode(tree / "python", "/opt/python")
+        readable(tree)
+        (tree.parent / "zipped").write_text(str(zipped(tree)))
+        try:
+            tree.parent.rename(kept)
+        except OSError:
+            if not kept.exists():  # another build was faster, and its tree is the same
+                raise
+
+
+def main() -> None:
+    """Build the tree or find it, close the gate if it is too large, copy it and print its sizes."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--flavour", choices=FLAVOURS, default="joblib")
+    parser.add_argument("--arch", choices=ARCHITECTURES, required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--beside", type=Path, nargs="*", default=[], help="what a function unzips with it")
+    options = parser.parse_args()
+    require_python()
+    requirements = derive(FLAVOURS[options.flavour], options.arch, ROOT)
+    kept = CACHE / f"{options.flavour}-{options.arch}-{digest(requirements, options.flavour, options.arch)[:16]}"
+    if not kept.exists():
+        build(requirements, options.arch, kept)
+    gate("Dependencies, code and models", [kept / "layer", *options.beside])
+    shutil.copytree(kept / "layer", options.output, dirs_exist_ok=True)
+    size = unzipped(options.output)
+    print(
+        f"Dependencies ({options.flavour}, {options.arch}): {megabytes(size)} unzipped, "
+        f"{megabytes(int((kept / 'zipped').read_text()))} zipped",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

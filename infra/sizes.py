@@ -1,0 +1,69 @@
+"""How large a built tree is, unzipped and zipped, and the gate before Lambda's own limit."""
+
+import zlib
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from infra.target import LIMIT
+
+_ZIP_ENTRY = 30 + 46
+"""Bytes of a zip's local and central header for one file, its name not counted."""
+
+
+def files(*trees: Path) -> list[Path]:
+    """Every file below the trees, sorted; a tree that does not exist has none."""
+    return sorted(path for tree in trees for path in tree.rglob("*") if path.is_file())
+
+
+def unzipped(*trees: Path) -> int:
+    """Bytes of all files, as Lambda counts them."""
+    return sum(path.stat().st_size for path in files(*trees))
+
+
+def _deflated(path: Path) -> int:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return len(packer.compress(path.read_bytes())) + len(packer.flush())
+
+
+def zipped(tree: Path) -> int:
+    """Bytes of the zip that `sam deploy` would upload, to within a few: computed on all cores, not written."""
+    found = files(tree)
+    with ThreadPoolExecutor() as pool:
+        packed = sum(pool.map(_deflated, found))
+    return packed + sum(_ZIP_ENTRY + 2 * len(str(path.relative_to(tree)).encode()) for path in found)
+
+
+def largest(trees: Iterable[Path], count: int = 12) -> list[tuple[str, int]]:
+    """The largest entries: packages of a layer's python/, models of model/, else files and folders at the top."""
+    total: Counter[str] = Counter()
+    for tree in trees:
+        for path in files(tree):
+            parts = path.relative_to(tree).parts
+            total["/".join(parts[: 2 if parts[0] in ("python", "model") else 1])] += path.stat().st_size
+    return total.most_common(count)
+
+
+def megabytes(size: int) -> str:
+    """In millions of bytes."""
+    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e6:.3f} MB"
+
+
+def gate(what: str, trees: Iterable[Path], limit: int = LIMIT) -> None:
+    """Exit with a table of what is largest if `trees` together exceed what Lambda unzips; say how full it is if not."""
+    trees = list(trees)
+    total = unzipped(*trees)
+    if total <= limit:
+        print(f"{what}: {megabytes(total)} of {megabytes(limit)} unzipped ({total / limit:.0%})", flush=True)
+        return
+    table = Table("largest", "MB")
+    for name, size in largest(trees):
+        table.add_row(name, f"{size / 1e6:,.1f}")
+    Console(stderr=True, width=100).print(table)
+    raise SystemExit(
+        f"{what}: {total:,} bytes unzipped, {total - limit:,} over Lambda's {limit:,}. Remove a dependency or a model."
+    )

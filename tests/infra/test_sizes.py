@@ -1,0 +1,62 @@
+"""Sizes, and the gate before Lambda's limit."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from infra.sizes import gate, largest, megabytes, unzipped, zipped
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name, size in {
+        "python/big/a.so": 700,
+        "python/big/b.py": 100,
+        "python/small.py": 150,
+        "model/iris/1/m": 50,
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(os.urandom(size))
+    return tmp_path
+
+
+def test_a_tree_at_the_limit_passes_and_says_how_full_it_is(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gate("ApiFunction", [tree], limit=1000)
+    assert capsys.readouterr().out == "ApiFunction: 0.001 MB of 0.001 MB unzipped (100%)\n"
+
+
+def test_a_tree_one_byte_over_fails_and_names_what_is_largest(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="ApiFunction: 1,000 bytes unzipped, 1 over Lambda's 999"):
+        gate("ApiFunction", [tree], limit=999)
+    printed = capsys.readouterr().err
+    assert printed.index("python/big") < printed.index("python/small.py") < printed.index("model/iris")
+
+
+def test_the_trees_of_a_function_count_together(tree: Path, tmp_path: Path) -> None:
+    parts = [tree / "python", tree / "model"]
+    assert unzipped(*parts) == 1000
+    with pytest.raises(SystemExit):
+        gate("both", parts, limit=999)
+    assert unzipped(tmp_path / "none") == 0
+
+
+def test_the_largest_are_packages_and_models(tree: Path) -> None:
+    assert largest([tree]) == [("python/big", 800), ("python/small.py", 150), ("model/iris", 50)]
+    assert len(largest([tree], count=1)) == 1
+
+
+def test_the_zipped_size_is_the_zips(tree: Path, tmp_path: Path) -> None:
+    (tree / "python/text.py").write_text("x = 1\n" * 1000)
+    archive = tmp_path.parent / f"{tmp_path.name}.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in sorted(tree.rglob("*")):
+            if path.is_file():
+                packed.write(path, path.relative_to(tree))
+    assert abs(zipped(tree) - archive.stat().st_size) <= 22 + 5 * 5  # the end record; what deflate cannot shrink
+
+
+def test_small_sizes_are_readable() -> None:
+    assert [megabytes(size) for size in (1_234, 262_144_000)] == ["0.001 MB", "262.1 MB"]
