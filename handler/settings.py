@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from model.manifest import is_name
+from model.manifest import EngineName, is_name
 
 Mode = Literal["bundled", "pinned"]
 Mismatch = Literal["refuse", "warn"]
@@ -30,6 +30,7 @@ class Settings:
     trust: Mode = "bundled"
     pins: Mapping[str, str] = field(default_factory=dict)
     version_mismatch: Mismatch = "refuse"
+    engines: tuple[EngineName, ...] | None = None
     max_body_bytes: int = 6 * MIB
     max_rows: int = 10_000
     path: Path | None = None
@@ -56,6 +57,7 @@ class Settings:
                 Mismatch,
                 _choice("MODEL_VERSION_MISMATCH", given.get("MODEL_VERSION_MISMATCH", "refuse"), get_args(Mismatch)),
             ),
+            engines=_engines(given.get("MODEL_ENGINES")),
             max_body_bytes=_count("MODEL_MAX_BODY_BYTES", given.get("MODEL_MAX_BODY_BYTES"), 6 * MIB),
             max_rows=_count("MODEL_MAX_ROWS", given.get("MODEL_MAX_ROWS"), 10_000),
             path=Path(path) if path else None,
@@ -71,6 +73,7 @@ VARIABLES = (
     "MODEL_TRUST",
     "MODEL_PINS",
     "MODEL_VERSION_MISMATCH",
+    "MODEL_ENGINES",
     "MODEL_MAX_BODY_BYTES",
     "MODEL_MAX_ROWS",
     "MODEL_PATH",
@@ -95,6 +98,16 @@ def _choice(variable: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise SettingsError(f"{variable}: expected one of {', '.join(allowed)}")
     return value
+
+
+def _engines(value: str | None) -> tuple[EngineName, ...] | None:
+    """Read "onnx", "joblib" or both; None lets the artifact and what is installed decide."""
+    if value is None:
+        return None
+    names = [name.strip() for name in value.split(",")]
+    for name in names:
+        _choice("MODEL_ENGINES", name, get_args(EngineName))
+    return tuple(cast(EngineName, name) for name in names)
 
 
 def _count(variable: str, value: str | None, default: int) -> int:

@@ -5,7 +5,7 @@ import os
 import sys
 import uuid
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import msgspec
 import typer
@@ -74,14 +74,18 @@ def pack(
     labels: Annotated[str | None, typer.Option(help="Names of the classes in their order: a,b,c")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of a predicted number.")] = None,
     features: Annotated[Path | None, typer.Option(help='JSON by feature: {"age": {"unit": "years"}}')] = None,
+    engine: Annotated[str, typer.Option(help="auto: compiled when proved; joblib; onnx or nothing.")] = "auto",
+    tolerance: Annotated[float, typer.Option(help="Largest difference of a compiled twin.")] = 1e-5,
+    strict: Annotated[bool, typer.Option(help="Refuse differences by rounding at a split, too.")] = False,
     version_mismatch: Annotated[
         str, typer.Option(help="refuse or warn of a file from another scikit-learn.")
     ] = "refuse",
     to: To = None,
 ) -> None:
     """Turn an estimator file into an artifact. Reading a .joblib or .pkl runs the code in it: trust it first."""
-    from model.pack import Card  # noqa: PLC0415
+    from model.pack import Card, EngineChoice  # noqa: PLC0415
     from model.pack import pack as pack_source  # noqa: PLC0415
+    from model.parity import Limits  # noqa: PLC0415
     from model.source import read_sample, read_source  # noqa: PLC0415
 
     with console.status(f"packing {file.name}"):
@@ -92,9 +96,18 @@ def pack(
         card = Card(labels=names, unit=unit, features=known, data=data)
         store = store_at(to)
         manifest = pack_source(
-            source, store, name or file.stem, version, sample=rows, card=card, version_mismatch=version_mismatch
+            source,
+            store,
+            name or file.stem,
+            version,
+            sample=rows,
+            card=card,
+            version_mismatch=version_mismatch,
+            engine=cast(EngineChoice, engine),
+            limits=Limits(tolerance, strict),
         )
     console.print(f"packed [bold]{manifest.name}/{manifest.version}[/bold] into {store.url}")
+    show.proof(console, manifest)
     show.features(console, manifest)
 
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 
 from model import golden
-from model.engine import load_engine
+from model.engine import available, files_of, load_engine
 from model.errors import ArtifactCorrupt, ArtifactUntrusted
-from model.manifest import FILE, Manifest, digest, parse
+from model.manifest import FILE, EngineName, Manifest, digest, parse
 from model.scorer import Scorer
 from model.store import Store
 from model.trust import Trust
@@ -13,10 +13,11 @@ from model.trust import Trust
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a deployment asks of artifacts: whom it trusts, and whether another scikit-learn is refused or warned of."""
+    """What a deployment asks of artifacts: whom it trusts, what another scikit-learn is worth, which engines run."""
 
     trust: Trust = field(default_factory=Trust)
     version_mismatch: str = "refuse"
+    engines: tuple[EngineName, ...] | None = None
 
 
 def read_manifest(store: Store, name: str, version: str, policy: Policy) -> Manifest:
@@ -39,14 +40,17 @@ def open_artifact(store: Store, name: str, version: str, policy: Policy) -> Scor
     No byte of a file is interpreted before its sha256 is the manifest's. Raises the errors of `read_manifest`.
     """
     manifest = read_manifest(store, name, version, policy)
-    policy.trust.check_engine(f"{name}/{version}", manifest.engine, remote=store.remote)
-    files = {file: _verified(store, manifest, file) for file in manifest.digests}
-    scorer = Scorer(manifest, load_engine(manifest, files, policy.version_mismatch))
+    engine = available(manifest, policy.engines)
+    policy.trust.check_engine(f"{name}/{version}", engine, remote=store.remote)
+    files = {file: _verified(store, manifest, file) for file in (*files_of(manifest, engine), golden.FILE)}
+    scorer = Scorer(manifest, load_engine(engine, manifest, files, policy.version_mismatch), engine)
     golden.replay(scorer, files[golden.FILE])
     return scorer
 
 
 def _verified(store: Store, manifest: Manifest, file: str) -> bytes:
+    if file not in manifest.digests:
+        raise ArtifactCorrupt(f"the manifest has no digest of {file}")
     if ".." in file or file.startswith("/"):
         raise ArtifactUntrusted("the manifest names a file outside its artifact")
     content = store.read(f"{manifest.name}/{manifest.version}/{file}")

@@ -51,7 +51,7 @@ def _names(estimator: Any, sample: "pd.DataFrame | None") -> tuple[str, ...]:
             return tuple(map(str, names))
     if _first(estimator, "vocabulary_") or type(_step(estimator)).__name__ == "HashingVectorizer":
         return ("text",) if sample is None else (str(sample.columns[0]),)
-    count = getattr(estimator, "n_features_in_", None)
+    count = getattr(estimator, "n_features_in_", 1 if hasattr(estimator, "X_thresholds_") else None)
     if count is None:
         raise PackingRefused("the estimator does not tell how many features it takes: is it fitted?")
     if sample is None:

@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
-from model.manifest import Manifest, OutputName
+from model.errors import ArtifactIncompatible
+from model.manifest import EngineName, Manifest, OutputName
 
 if TYPE_CHECKING:
     import numpy as np
 
-MODULES = {"joblib": "model.engine_joblib"}
+MODULES: Mapping[EngineName, str] = {"onnx": "model.engine_onnx", "joblib": "model.engine_joblib"}
+LIBRARIES: Mapping[EngineName, str] = {"onnx": "onnxruntime", "joblib": "sklearn"}
+FILES: Mapping[EngineName, str] = {"onnx": "model.onnx", "joblib": "model.joblib"}
 
 
 class Engine(Protocol):
@@ -22,11 +26,33 @@ class Engine(Protocol):
         """
 
 
-def load_engine(manifest: Manifest, files: Mapping[str, bytes], version_mismatch: str) -> Engine:
-    """Build the manifest's engine from verified bytes.
+def available(manifest: Manifest, allowed: Sequence[EngineName] | None = None) -> EngineName:
+    """Return the best engine of the manifest that is allowed and whose library is installed.
 
-    Imports the one library that it needs. Raises ArtifactCorrupt or ArtifactIncompatible.
+    A deployment carries one flavour: onnxruntime, or scikit-learn. Raises ArtifactIncompatible when there is none.
     """
-    module = import_module(MODULES[manifest.engine])
+    possible = [name for name in manifest.engines if allowed is None or name in allowed]
+    for name in possible:
+        if find_spec(LIBRARIES[name]) is not None:
+            return name
+    wanted = " or ".join(LIBRARIES[name] for name in possible) or "an engine that MODEL_ENGINES forbids"
+    raise ArtifactIncompatible(
+        f"{manifest.name}/{manifest.version} needs {wanted}, which this deployment does not have"
+    )
+
+
+def files_of(manifest: Manifest, engine: EngineName) -> tuple[str, ...]:
+    """Return the files that an engine reads: a compiled twin needs neither the pickle nor the user's code."""
+    own = FILES[engine]
+    code = [file for file in manifest.digests if engine == "joblib" and file.startswith("code/")]
+    return (*code, own)
+
+
+def load_engine(name: EngineName, manifest: Manifest, files: Mapping[str, bytes], version_mismatch: str) -> Engine:
+    """Build an engine from verified bytes; imports the one library that it needs.
+
+    Raises ArtifactCorrupt or ArtifactIncompatible.
+    """
+    module = import_module(MODULES[name])
     engine: Engine = module.load(manifest, files, version_mismatch=version_mismatch)
     return engine

@@ -21,6 +21,7 @@ NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 Kind = Literal["number", "integer", "boolean", "category", "text"]
 Task = Literal["classification", "regression", "clustering", "outlier-detection"]
+EngineName = Literal["onnx", "joblib"]
 OutputName = Literal["prediction", "probabilities", "decision"]
 Scalar = bool | int | float | str
 
@@ -66,14 +67,18 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """All of manifest.json; `digests` maps each other file of the artifact to its "sha256:…"."""
+    """All of manifest.json; `digests` maps each other file of the artifact to its "sha256:…".
+
+    `engine` is "onnx" when a compiled twin was proved equal, `parity` the figures of that proof (or of the attempt),
+    `notes` what a reader should know, such as why there is no twin.
+    """
 
     format: int
     name: str
     version: str
     task: Task
     estimator: str
-    engine: Literal["joblib"]
+    engine: EngineName
     input: Literal["array", "frame"]
     features: tuple[Feature, ...]
     outputs: tuple[Output, ...]
@@ -82,7 +87,13 @@ class Manifest:
     created: str
     metrics: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
+    parity: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def engines(self) -> tuple[EngineName, ...]:
+        """The engines that can serve it, the best first: the estimator itself always can."""
+        return ("onnx", "joblib") if self.engine == "onnx" else ("joblib",)
 
     def output(self, name: OutputName) -> Output | None:
         return next((output for output in self.outputs if output.name == name), None)

@@ -21,7 +21,8 @@ def task(estimator: Any) -> Task:
         return "clustering"
     if is_regressor(estimator):
         return "regression"
-    raise PackingRefused(f"a {type(estimator).__name__} is no classifier, regressor, clusterer or outlier detector")
+    # Mixture models predict the number of a component, and say nothing of their kind.
+    return "clustering" if hasattr(estimator, "weights_") or hasattr(estimator, "fit_predict") else "regression"
 
 
 def outputs(

@@ -14,17 +14,21 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from model import describe, engine_joblib, golden
+from model import describe, engine_joblib, engine_onnx, golden
+from model.compile import compile_twin
 from model.engine_joblib import JoblibEngine, frame
 from model.errors import ArtifactMissing, PackingRefused, PredictionFailed
 from model.estimator import force_one_job
 from model.manifest import FILE, FORMAT, Feature, Manifest, digest, dump, is_name
 from model.outputs import outputs, task
+from model.parity import Limits
 from model.rows import Row, RowSchema
 from model.scorer import Scorer
 from model.source import Source
 from model.store import Store
 
+EngineChoice = Literal["auto", "joblib", "onnx"]
+SAMPLE_ROWS = 10_000
 LIBRARIES = ("scikit-learn", "numpy", "scipy", "joblib")
 
 
@@ -49,10 +53,14 @@ def pack(
     sample: "pd.DataFrame | None" = None,
     card: Card | None = None,
     version_mismatch: str = "refuse",
+    engine: EngineChoice = "auto",
+    limits: Limits | None = None,
 ) -> Manifest:
     """Write `<name>/<version>` into the store and return its manifest; raises PackingRefused.
 
     `sample` holds rows of the training data, features only. Versions are immutable: an existing one is refused.
+    `engine` "auto" compiles a twin and takes it when it is proved within `limits`, "onnx" refuses to pack without one,
+    "joblib" does not try.
     """
     for word, text in (("name", name), ("version", version)):
         if not is_name(text):
@@ -64,7 +72,7 @@ def pack(
             f"the file was written by scikit-learn {source.written_by}, but {installed('scikit-learn')} is installed: "
             "fit it again, install that version, or accept it with --version-mismatch warn"
         )
-    manifest, files = _build(source, name, version, sample, card or Card())
+    manifest, files = _build(source, name, version, sample, card or Card(), engine, limits or Limits())
     for file, content in files.items():
         store.write(f"{name}/{version}/{file}", content)
     store.write(f"{name}/{version}/{FILE}", dump(manifest))
@@ -72,20 +80,27 @@ def pack(
 
 
 def _build(
-    source: Source, name: str, version: str, sample: "pd.DataFrame | None", card: Card
+    source: Source,
+    name: str,
+    version: str,
+    sample: "pd.DataFrame | None",
+    card: Card,
+    choice: EngineChoice,
+    limits: Limits,
 ) -> tuple[Manifest, dict[str, bytes]]:
     estimator = source.estimator()
     force_one_job(estimator)
+    kind = task(estimator)
     found = describe.override(describe.features(estimator, sample), card.features)
     found = _really_nullable(estimator, found)
-    rows = golden.draw(found)
+    rows = _answerable(estimator, RowSchema(found), golden.draw(found))
     data = _as_fitted(estimator, RowSchema(found), rows)
     answers = outputs(estimator, data, labels=card.labels, unit=card.unit, conversions=card.conversions)
     manifest = Manifest(
         format=FORMAT,
         name=name,
         version=version,
-        task=task(estimator),
+        task=kind,
         estimator=_described(estimator),
         engine="joblib",
         input="array",
@@ -100,7 +115,43 @@ def _build(
     scorer = _proved(source, estimator, manifest, rows, data)
     files = {engine_joblib.FILE: source.content, **source.code}
     files[golden.FILE] = msgspec.json.encode(golden.record(scorer, rows)) + b"\n"
-    return replace(scorer.manifest, digests={file: digest(content) for file, content in files.items()}), files
+    manifest = scorer.manifest
+    if choice != "joblib":
+        manifest, twin = _compiled(source, scorer, sample, choice, limits)
+        files |= twin
+    return replace(manifest, digests={file: digest(content) for file, content in files.items()}), files
+
+
+def _compiled(
+    source: Source, scorer: Scorer, sample: "pd.DataFrame | None", choice: EngineChoice, limits: Limits
+) -> tuple[Manifest, dict[str, bytes]]:
+    """Return the manifest with the figures of the proof, and the twin where there is one."""
+    estimator = source.estimator()
+    force_one_job(estimator)
+    rows = _sample_rows(scorer.schema, sample)
+    twin = compile_twin(estimator, scorer.manifest, scorer.engine, rows, limits)
+    manifest = replace(scorer.manifest, parity=twin.parity)
+    if twin.content is not None:
+        return replace(manifest, engine="onnx"), {engine_onnx.FILE: twin.content}
+    if choice == "onnx":
+        raise PackingRefused(f"no twin was proved: {'; '.join(twin.reasons)}")
+    return replace(manifest, notes=tuple(f"not compiled, {reason}" for reason in twin.reasons)), {}
+
+
+def _sample_rows(schema: RowSchema, sample: "pd.DataFrame | None") -> list[Row]:
+    """Return the sample as rows that a request could hold; those with a category unknown to it are left out."""
+    if sample is None:
+        return []
+    found: list[Row] = []
+    for values in sample[list(schema.names)].astype(object).head(SAMPLE_ROWS).itertuples(index=False):
+        row = [None if pd.isna(value) else value.item() if hasattr(value, "item") else value for value in values]
+        try:
+            request = schema.request(schema.convert({"features": row}))
+        except msgspec.ValidationError:
+            continue
+        if request is not None:
+            found += request.rows
+    return found
 
 
 def _proved(source: Source, estimator: Any, manifest: Manifest, rows: Sequence[Row], data: Any) -> Scorer:
@@ -140,6 +191,27 @@ def _as_fitted(estimator: Any, schema: RowSchema, rows: Sequence[Row]) -> Any:
     if hasattr(estimator, "feature_names_in_"):
         return frame(matrix, schema.features)
     return matrix[:, 0].tolist() if schema.features[0].kind == "text" and len(schema.features) == 1 else matrix
+
+
+def _answerable(estimator: Any, schema: RowSchema, rows: list[Row]) -> list[Row]:
+    """Return the rows that the estimator answers: some answer only near what they have seen."""
+    try:
+        estimator.predict(_as_fitted(estimator, schema, rows))
+    except Exception as whole:
+        kept = []
+        for row in rows:
+            try:
+                estimator.predict(_as_fitted(estimator, schema, [row]))
+            except Exception:  # noqa: S112  -- that it cannot is what is asked
+                continue
+            kept.append(row)
+        if not kept:
+            raise PackingRefused(
+                f"the estimator raises {type(whole).__name__} on rows like those it was fitted on: {whole}; "
+                "give it rows of the training data with --sample"
+            ) from whole
+        return kept
+    return rows
 
 
 def _really_nullable(estimator: Any, found: tuple[Feature, ...]) -> tuple[Feature, ...]:

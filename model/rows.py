@@ -40,7 +40,7 @@ class RowSchema:
         self.features = tuple(features)
         self.names = tuple(feature.name for feature in features)
         self.offered = tuple(offered)
-        self.numeric = all(f.kind != "text" and not _is_text(f) for f in features)
+        self.numeric = all(not is_text(f) for f in features)
         self._closed = [
             (i, frozenset(f.categories or ()))
             for i, f in enumerate(features)
@@ -117,7 +117,7 @@ def value_type(feature: Feature) -> Any:
     kind: Any
     if feature.kind == "boolean":
         kind = bool
-    elif feature.kind == "text" or _is_text(feature):
+    elif is_text(feature):
         kind = Literal[feature.categories] if _as_literal(feature) else str
     elif feature.kind == "category" and all(isinstance(c, bool) for c in feature.categories or ()):
         kind = bool
@@ -129,11 +129,13 @@ def value_type(feature: Feature) -> Any:
     return kind | None if feature.nullable else kind
 
 
-def _is_text(feature: Feature) -> bool:
-    """Tell a category of strings from one of numbers or booleans."""
-    return feature.kind == "category" and any(isinstance(category, str) for category in feature.categories or ("",))
+def is_text(feature: Feature) -> bool:
+    """Tell a column of strings (text, or categories that are strings) from one of numbers or booleans."""
+    if feature.kind == "category":
+        return any(isinstance(category, str) for category in feature.categories or ("",))
+    return feature.kind == "text"
 
 
 def _as_literal(feature: Feature) -> bool:
     """Closed sets of strings are checked by the decoder itself; of numbers after it, for 1 and 1.0 are equal."""
-    return not feature.open and bool(feature.categories) and _is_text(feature)
+    return feature.kind == "category" and not feature.open and bool(feature.categories) and is_text(feature)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from model.engine import Engine
 from model.errors import PredictionFailed
-from model.manifest import Manifest, Output, OutputName, Scalar
+from model.manifest import EngineName, Manifest, Output, OutputName, Scalar
 from model.rows import Row, RowSchema
 
 if TYPE_CHECKING:
@@ -34,18 +34,26 @@ class Prediction:
 class Scorer:
     """One version of one model, ready to answer."""
 
-    def __init__(self, manifest: Manifest, engine: Engine) -> None:
+    def __init__(self, manifest: Manifest, engine: Engine, engine_name: EngineName = "joblib") -> None:
         self.manifest = manifest
+        self.engine_name = engine_name
         self.schema = RowSchema(manifest.features, tuple(output.name for output in manifest.outputs))
         self._engine = engine
         self._outputs = {output.name: output for output in manifest.outputs}
         self._default: tuple[OutputName, ...] = tuple(name for name in self._outputs if name != "decision")
         prediction = self._outputs["prediction"]
         self._prediction = prediction
-        named = zip(prediction.classes or (), prediction.labels or (), strict=True)
-        self._label = dict(named) if prediction.width == 1 else {}
+        classes = prediction.classes or ()
+        # A graph knows classes as integers where the estimator has 1.0 or True: equal keys find the estimator's own.
+        self._class = dict(zip(classes, classes, strict=True)) if prediction.width == 1 else {}
+        self._label = dict(zip(classes, prediction.labels or (), strict=True)) if prediction.width == 1 else {}
         probabilities = self._outputs.get("probabilities")
         self._class_labels = (probabilities.labels or ()) if probabilities else ()
+
+    @property
+    def engine(self) -> Engine:
+        """What computes; packing compares it with another."""
+        return self._engine
 
     def score(self, rows: Sequence[Row], outputs: Sequence[OutputName] | None = None) -> Prediction:
         """Answer typed rows (see `RowSchema`); no outputs named means all but the decision values.
@@ -54,7 +62,9 @@ class Scorer:
         """
         wanted = tuple(outputs or self._default)
         arrays = self._predict(rows, wanted) if rows else {}
-        values = arrays["prediction"].tolist() if "prediction" in arrays else ([] if "prediction" in wanted else None)
+        values = _list(arrays, "prediction", wanted)
+        if values is not None and self._class:
+            values = [self._class[value] for value in values]
         return Prediction(
             name=self.manifest.name,
             version=self.manifest.version,

@@ -28,9 +28,21 @@ def features(console: Console, manifest: Manifest) -> None:
     console.print(table)
 
 
+def proof(console: Console, shown: Manifest) -> None:
+    """Print which engine serves, and the figures of the proof or the reasons why there is none."""
+    figures = shown.parity
+    if figures:
+        worst = ", ".join(f"{name} {value:g}" for name, value in figures["worst"].items())
+        rows = f"{figures['rows']} rows replayed, {figures['boundary_rows']} at a boundary, worst difference: {worst}"
+        console.print(f"engine [bold]{shown.engine}[/bold] ({figures['converter']}), {rows}")
+    for note in shown.notes:
+        console.print(note, highlight=False, markup=False)
+
+
 def manifest(console: Console, shown: Manifest, digest: str) -> None:
     """Print an artifact's card."""
     console.print(f"[bold]{shown.name}/{shown.version}[/bold]  {shown.task}, {shown.estimator}, engine {shown.engine}")
+    proof(console, shown)
     features(console, shown)
     for title, values in (("metrics", shown.metrics), ("data", shown.data), ("environment", shown.environment)):
         if values:

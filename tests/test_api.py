@@ -154,7 +154,7 @@ def test_a_body_without_a_length_is_cut_at_the_limit(serve: ClientFactory) -> No
 
 
 def test_a_model_that_cannot_be_loaded_is_503_and_the_service_is_up(store: Path, serve: ClientFactory) -> None:
-    (store / "iris/1.0.0/model.joblib").write_bytes(b"spoiled")
+    (store / "iris/1.0.0/model.onnx").write_bytes(b"spoiled")
     client = serve(store)
     response = client.post("/predict", json=NAMED)
     assert response.status_code == 503

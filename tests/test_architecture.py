@@ -12,11 +12,24 @@ from tests.conftest import ROOT
 
 HANDLER_MAY_NOT = {"sklearn", "joblib", "numpy", "scipy", "onnxruntime", "skl2onnx", "pandas", "skops"}
 MODEL_MAY_NOT = {"fastapi", "starlette", "mangum", "boto3", "botocore", "aws_lambda_powertools", "uvicorn", "handler"}
-BUILD_TIME = {"pack", "train", "source", "describe", "outputs", "show", "__main__", "examples"}
+BUILD_TIME = {
+    "pack",
+    "train",
+    "source",
+    "describe",
+    "outputs",
+    "show",
+    "__main__",
+    "examples",
+    "compile",
+    "parity",
+    "adversary",
+    "twin",
+}
 HANDLER_MAY = {"registry", "scorer", "manifest", "rows", "codec", "bulk", "store", "drift", "errors"}
 # What the composition root and the documents need beside: who is trusted, and a feature in words.
 HANDLER_MAY_TOO = {"runtime": {"artifact", "trust"}, "openapi": {"faults"}, "page": set[str]()}
-PURE = ("codec", "rows", "faults", "manifest", "labels", "scorer", "trust", "golden", "describe")
+PURE = ("codec", "rows", "faults", "manifest", "labels", "scorer", "trust", "golden", "describe", "adversary", "twin")
 IMPURE = {"os", "time", "datetime", "pathlib", "socket", "subprocess", "obstore", "tempfile", "shutil"}
 
 
@@ -80,12 +93,18 @@ def loaded(code: str, **env: str) -> set[str]:
 NEVER_SERVED = {"boto3", "s3transfer", "typer", "skops", "uvicorn", "pytest", "requests"}
 
 
+ENGINES = {"onnx": {"onnxruntime"}, "joblib": {"sklearn", "scipy", "joblib"}}
+
+
+@pytest.mark.parametrize("engine", ["onnx", "joblib"])
 @pytest.mark.parametrize("edge", ["on_http", "on_invoke"])
-def test_a_bundled_model_loads_its_engine_and_no_sdk(edge: str, packed: Path) -> None:
+def test_a_bundled_model_loads_its_engine_and_no_sdk(edge: str, engine: str, packed: Path) -> None:
     env = {"MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
-    found = loaded(f"import handler.{edge}", **env)
+    found = loaded(f"import handler.{edge}", **env, MODEL_ENGINES=engine)
     assert not found & NEVER_SERVED
-    assert "sklearn" in found
+    other = "joblib" if engine == "onnx" else "onnx"
+    assert ENGINES[engine] <= found
+    assert not found & ENGINES[other]
     assert ("fastapi" in found) == (edge == "on_http")
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from onnx import TensorProto, helper
 
 from model.artifact import Policy, open_artifact
 from model.errors import ArtifactCorrupt, ArtifactIncompatible, ArtifactMissing, ArtifactUntrusted
-from model.manifest import digest
+from model.manifest import EngineName, digest
 from model.store import Store
 from model.trust import Trust
 from tests.conftest import BUCKET
@@ -63,20 +64,32 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
         yield Bucket(request.getfixturevalue("s3"), request.getfixturevalue("s3_endpoint"))
 
 
+def graph(inputs: list[str], width: int, kind: int = TensorProto.DOUBLE, operator: str = "Identity") -> bytes:
+    """Return a graph that is no twin of iris."""
+    given = [helper.make_tensor_value_info(name, kind, [None, width]) for name in inputs]
+    node = helper.make_node(operator, [inputs[0]], ["y"])
+    found = helper.make_graph([node], "foreign", given, [helper.make_tensor_value_info("y", kind, [None, width])])
+    opsets = [helper.make_opsetid("", 19)]
+    return bytes(helper.make_model(found, opset_imports=opsets, ir_version=10).SerializeToString())
+
+
 MANIFEST = "iris/1.0.0/manifest.json"
 PICKLE = "iris/1.0.0/model.joblib"
 
 
-def pinned(place: Place) -> Policy:
-    return Policy(Trust("pinned", {"iris/1.0.0": digest(place.read(MANIFEST))}))
+def pinned(place: Place, *engines: EngineName) -> Policy:
+    """A deployment that pins iris and runs the estimator itself, whose bytes are code."""
+    return Policy(Trust("pinned", {"iris/1.0.0": digest(place.read(MANIFEST))}), engines=engines or ("joblib",))
 
 
 def change(place: Place, **members: Any) -> None:
     place.write(MANIFEST, json.dumps(json.loads(place.read(MANIFEST)) | members).encode())
 
 
-def test_a_pinned_artifact_answers(place: Place) -> None:
-    scorer = open_artifact(place.store, "iris", "1.0.0", pinned(place))
+@pytest.mark.parametrize("engine", ["joblib", "onnx"])
+def test_a_pinned_artifact_answers(place: Place, engine: EngineName) -> None:
+    scorer = open_artifact(place.store, "iris", "1.0.0", pinned(place, engine))
+    assert scorer.engine_name == engine
     assert scorer.score([(6.1, 2.8, 4.7, 1.2)]).values == [1]
 
 
@@ -114,9 +127,39 @@ def test_what_is_not_pinned_is_untrusted(place: Place) -> None:
 def test_a_folder_is_trusted_as_deployed_and_a_pickle_in_a_remote_store_is_not(place: Place) -> None:
     if place.store.remote:
         with pytest.raises(ArtifactUntrusted, match="set MODEL_TRUST=pinned"):
-            open_artifact(place.store, "iris", "1.0.0", Policy())
+            open_artifact(place.store, "iris", "1.0.0", Policy(engines=("joblib",)))
     else:
-        assert open_artifact(place.store, "iris", "1.0.0", Policy())
+        assert open_artifact(place.store, "iris", "1.0.0", Policy(engines=("joblib",)))
+
+
+def test_a_compiled_twin_needs_no_trust_in_pickles_and_reads_none(place: Place) -> None:
+    place.delete(PICKLE)
+    assert open_artifact(place.store, "iris", "1.0.0", Policy()).engine_name == "onnx"
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        (b"", ArtifactCorrupt, "is no ONNX graph"),
+        (b"not a graph", ArtifactCorrupt, "is no ONNX graph"),
+        (graph(inputs=["numbers"], width=3), ArtifactCorrupt, "takes 3 columns of numbers, the manifest has 4"),
+        (graph(inputs=["petals"], width=4), ArtifactCorrupt, "takes petals, which are not the manifest's features"),
+        (graph(inputs=["numbers"], width=4, kind=TensorProto.STRING), ArtifactCorrupt, "as tensor.string."),
+        (graph(inputs=["numbers"], width=4), ArtifactCorrupt, "lacks the outputs prediction, probabilities"),
+        (graph(inputs=["numbers"], width=4, operator="Acrobatics"), ArtifactIncompatible, "cannot run the graph"),
+    ],
+)
+def test_a_foreign_graph_is_a_named_error(place: Place, content: bytes, error: type[Exception], message: str) -> None:
+    place.write("iris/1.0.0/model.onnx", content)
+    change(place, digests=json.loads(place.read(MANIFEST))["digests"] | {"model.onnx": digest(content)})
+    with pytest.raises(error, match=message):
+        open_artifact(place.store, "iris", "1.0.0", pinned(place, "onnx"))
+
+
+def test_an_engine_that_is_not_there_or_not_allowed_is_said(place: Place) -> None:
+    change(place, engine="joblib")
+    with pytest.raises(ArtifactIncompatible, match="an engine that MODEL_ENGINES forbids"):
+        open_artifact(place.store, "iris", "1.0.0", pinned(place, "onnx"))
 
 
 @pytest.mark.parametrize("key", [MANIFEST, PICKLE, "iris/1.0.0/golden.json"])
@@ -146,7 +189,8 @@ def test_an_estimator_that_forgot_its_golden_answers_does_not_become_ready(place
         ({"version": "2"}, ArtifactCorrupt, "is of iris/2"),
         ({"engine": "torch"}, ArtifactCorrupt, "not a manifest"),
         ({"environment": {"scikit-learn": "0.24"}}, ArtifactIncompatible, "0.24, but"),
-        ({"digests": {"../../etc/passwd": "sha256:x"}}, ArtifactUntrusted, "outside its artifact"),
+        ({"digests": {"code/../../../etc/passwd": "sha256:x"}}, ArtifactUntrusted, "outside its artifact"),
+        ({"digests": {}}, ArtifactCorrupt, "no digest of model.joblib"),
     ],
 )
 def test_a_manifest_that_lies_is_refused(

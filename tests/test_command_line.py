@@ -27,7 +27,7 @@ def test_a_users_own_model_from_file_to_prediction(tmp_path: Path) -> None:
     store = tmp_path / "store"
     assert "packed mail/1.0.0" in run("pack", tmp_path / "mail.pkl", "--to", store)
     shown = json.loads(run("inspect", "mail", "--json", MODEL_STORE=store.as_uri()))
-    assert (shown["engine"], shown["task"]) == ("joblib", "classification")
+    assert (shown["engine"], shown["task"]) == ("onnx", "classification")
     assert shown["manifest_digest"].startswith("sha256:")
     (tmp_path / "rows.json").write_text('{"instances": [[1, 0], [0, 1]]}')
     answer = json.loads(run("score", store / "mail/1.0.0", tmp_path / "rows.json", "--json"))

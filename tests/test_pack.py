@@ -65,7 +65,7 @@ def packed(estimator: Any, folder: Path, sample: pd.DataFrame | None = None, **o
     file = folder / "estimator.joblib"
     joblib.dump(estimator, file)
     store = Store((folder / "store").as_uri())
-    manifest = pack(read_source(file, options.pop("code", None)), store, "m", "1", sample=sample, **options)
+    manifest = pack(read_source(file), store, "m", "1", sample=sample, engine="joblib", **options)
     return manifest, open_artifact(store, "m", "1", Policy())
 
 
@@ -242,7 +242,7 @@ def test_a_file_from_another_version_is_refused_or_warned_of_with_both_versions(
     store = Store((tmp_path / "store").as_uri())
     with pytest.raises(PackingRefused, match=rf"scikit-learn 1\.2\.3, but {present}"):
         pack(source, store, "m", "1")
-    manifest = pack(source, store, "m", "1", version_mismatch="warn")
+    manifest = pack(source, store, "m", "1", version_mismatch="warn", engine="joblib")
     assert manifest.environment["scikit-learn"] == "1.2.3"
     with pytest.raises(ArtifactIncompatible, match=rf"1\.2\.3, but {present}"):
         open_artifact(store, "m", "1", Policy())

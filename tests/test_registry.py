@@ -79,7 +79,7 @@ def test_what_can_heal_is_tried_again_but_not_at_every_request(store: Path) -> N
 
 
 def test_what_cannot_heal_is_read_once(store: Path) -> None:
-    (store / "iris/1.0.0/model.joblib").write_bytes(b"x")
+    (store / "iris/1.0.0/model.onnx").write_bytes(b"x")
     clock, told = Clock(), list[Loaded]()
     registry = Registry(Store(store.as_uri()), "iris", on_load=told.append, clock=clock)
     for _ in range(3):

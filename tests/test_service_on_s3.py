@@ -42,7 +42,7 @@ def test_a_cold_start_from_s3_loads_the_pinned_model_and_answers(
 def test_a_pickle_in_s3_without_pins_is_503_and_says_why_in_the_log(
     s3: Any, s3_endpoint: str, log_lines: LogLines
 ) -> None:
-    response = client(s3_endpoint).post("/predict", json=BODY)
+    response = client(s3_endpoint, MODEL_ENGINES="joblib").post("/predict", json=BODY)
     assert (response.status_code, response.json()["error"]) == (503, "ArtifactUntrusted")
     assert "set MODEL_TRUST=pinned" in log_lines()[0]["reason"]
     assert BUCKET not in response.text
@@ -51,9 +51,9 @@ def test_a_pickle_in_s3_without_pins_is_503_and_says_why_in_the_log(
 @pytest.mark.parametrize(
     ("key", "content", "error"),
     [
-        ("iris/1.0.0/model.joblib", b"altered", "ArtifactCorrupt"),
+        ("iris/1.0.0/model.onnx", b"altered", "ArtifactCorrupt"),
         ("iris/1.0.0/manifest.json", b"{}", "ArtifactUntrusted"),
-        ("iris/1.0.0/model.joblib", None, "ArtifactMissing"),
+        ("iris/1.0.0/model.onnx", None, "ArtifactMissing"),
         ("iris/1.0.0/manifest.json", None, "ArtifactMissing"),
     ],
 )
@@ -74,6 +74,12 @@ def test_a_wrong_or_missing_object_is_503_and_the_service_is_up(
     assert service.get("/health").json()["ready"] is False
     baby = {"gestation": 270, "parity": 1, "age": 28, "height": 64, "weight": 125, "smoke": 0}
     assert service.post("/models/babies/predict", json=baby).status_code == 200
+
+
+@pytest.mark.parametrize("engine", ["onnx", "joblib"])
+def test_either_engine_comes_from_s3(s3: Any, s3_endpoint: str, engine: str) -> None:
+    settings = {"MODEL_TRUST": "pinned", "MODEL_PINS": pins(s3), "MODEL_ENGINES": engine}
+    assert client(s3_endpoint, **settings).post("/predict", json=BODY).json()["prediction"] == 1
 
 
 def test_an_empty_prefix_is_503_for_the_default_and_404_by_name(s3: Any, s3_endpoint: str) -> None:

@@ -18,6 +18,7 @@ def test_every_variable_is_read() -> None:
             "MODEL_TRUST": "pinned",
             "MODEL_PINS": f"iris/1.0.0={DIGEST}, babies/1.0.0={DIGEST}",
             "MODEL_VERSION_MISMATCH": "warn",
+            "MODEL_ENGINES": "onnx, joblib",
             "MODEL_MAX_BODY_BYTES": "10",
             "MODEL_MAX_ROWS": "2",
             "MODEL_PATH": "m.pkl",
@@ -26,6 +27,7 @@ def test_every_variable_is_read() -> None:
     )
     assert settings.pins == {"iris/1.0.0": DIGEST, "babies/1.0.0": DIGEST}
     assert (settings.trust, settings.max_body_bytes, settings.max_rows) == ("pinned", 10, 2)
+    assert settings.engines == ("onnx", "joblib")
     assert settings.endpoint == "http://127.0.0.1:5000"
 
 
@@ -42,6 +44,7 @@ def test_an_empty_value_is_unset_as_a_template_passes_it() -> None:
         ({"MODEL_TRUST": "yes"}, "MODEL_TRUST: expected one of bundled, pinned"),
         ({"MODEL_PINS": "iris=sha256:1"}, "MODEL_PINS: expected name/version"),
         ({"MODEL_VERSION_MISMATCH": "ignore"}, "MODEL_VERSION_MISMATCH: expected one of refuse, warn"),
+        ({"MODEL_ENGINES": "onnx,torch"}, "MODEL_ENGINES: expected one of onnx, joblib"),
         ({"MODEL_MAX_ROWS": "0"}, "MODEL_MAX_ROWS: expected a whole number above 0"),
         ({"MODEL_MAX_BODY_BYTES": "1k"}, "MODEL_MAX_BODY_BYTES: expected a whole number above 0"),
         ({"MODEL_PATH": "m.pkl", "AWS_LAMBDA_FUNCTION_NAME": "f"}, "MODEL_PATH: for local use only"),
