@@ -91,9 +91,11 @@ async def _body(request: Request, limit: int) -> bytes:
     length = request.headers.get("content-length", "")
     if length.isascii() and length.isdigit() and int(length) > limit:
         raise TooLarge(f"a body of {length} bytes, at most {limit} are taken")
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
+    body, more = b"", True
+    while more:
+        message = await request.receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False) and message["type"] == "http.request"
         if len(body) > limit:
             raise TooLarge(f"a body of more than {limit} bytes is not taken")
     return body

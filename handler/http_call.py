@@ -24,7 +24,7 @@ class HttpCall:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        call = scope["call"] = Call("http", identifier(scope))
+        call = scope["call"] = Call("http", *identifiers(scope))
         call.fields["method"] = scope["method"]
 
         async def send_with_id(message: Message) -> None:
@@ -44,12 +44,12 @@ class HttpCall:
             self._observer.finish(call)
 
 
-def identifier(scope: Scope) -> str:
-    """Return the id that API Gateway gave the request, else Lambda's of the invocation, else a new one."""
+def identifiers(scope: Scope) -> tuple[str, str | None]:
+    """Return the request's id by API Gateway, else by Lambda, else a new one; and Lambda's of the invocation."""
     event: Any = scope.get("aws.event") or {}
-    context: Any = scope.get("aws.context")
-    given = (event.get("requestContext") or {}).get("requestId") or getattr(context, "aws_request_id", None)
-    return str(given) if given else str(uuid.uuid4())
+    own: str | None = getattr(scope.get("aws.context"), "aws_request_id", None)
+    given = (event.get("requestContext") or {}).get("requestId") or own
+    return str(given) if given else str(uuid.uuid4()), own
 
 
 async def _internal_error(send: Send, identifier: str) -> None:

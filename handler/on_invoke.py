@@ -1,5 +1,10 @@
 """A direct invoke, or a Step Functions task → a dict, or a raised error whose class name is the contract."""
 
+import gc
+
+# As in on_http.py: what is imported stays.
+gc.disable()
+
 import os
 from typing import Any
 
@@ -9,12 +14,13 @@ from model.codec import json_rows
 from model.errors import ModelError, TooLarge
 
 _runtime = runtime.start(os.environ)
+gc.freeze()
+gc.enable()
 
 
-@_runtime.observer.logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer {"model": "iris", "instances": [...]}; raises the errors of `model.errors` by name."""
-    call = Call("invoke", context.aws_request_id)
+    call = Call("invoke", context.aws_request_id, context.aws_request_id)
     try:
         return _answer(jobs.from_invoke(event), call)
     except ModelError as error:

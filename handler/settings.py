@@ -20,9 +20,10 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a deployment decides: each field is the variable MODEL_<NAME>, but the last three, which have usual names.
+    """What a deployment decides: each field is the variable MODEL_<NAME>, but the last four, which have usual names.
 
-    `endpoint` is AWS_ENDPOINT_URL; `service` and `namespace` are Powertools' own variables.
+    `endpoint` is AWS_ENDPOINT_URL; `service` and `namespace` are Powertools' own variables; `function` is Lambda's name
+    for the function, None elsewhere.
     """
 
     store: str
@@ -37,6 +38,7 @@ class Settings:
     endpoint: str | None = None
     service: str = SERVICE
     namespace: str = NAMESPACE
+    function: str | None = None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -63,6 +65,7 @@ class Settings:
             path=Path(path) if path else None,
             endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
             service=env.get("POWERTOOLS_SERVICE_NAME") or SERVICE,
+            function=env.get(LAMBDA_MARK) or None,
             namespace=env.get("POWERTOOLS_METRICS_NAMESPACE") or NAMESPACE,
         )
 

@@ -26,6 +26,7 @@ class Loaded:
     version: str
     seconds: float
     error: ArtifactError | None = None
+    engine: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,5 +160,5 @@ class Registry:
             raise
         self._failures.pop((name, version), None)
         self._scorers[name, version] = scorer
-        self._on_load(Loaded(name, version, self._clock() - before))
+        self._on_load(Loaded(name, version, self._clock() - before, engine=scorer.engine_name))
         return scorer

@@ -248,5 +248,5 @@ def test_one_line_a_call_with_metrics_and_no_values(client: TestClient, log_line
     }.items() <= good.items()
     names = {metric["Name"] for metric in good["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
     assert names == {"Requests", "Errors", "Latency", "ColdStart", "Predictions"}
-    assert (good["ColdStart"], good["Errors"], good["Predictions"]) == ([1.0], [0.0], [1.0])
-    assert (bad["ColdStart"], bad["Errors"], bad["error"]) == ([0.0], [1.0], "InvalidRows")
+    assert (good["ColdStart"], good["Errors"], good["Predictions"]) == (1, 0, 1)
+    assert (bad["ColdStart"], bad["Errors"], bad["error"]) == (0, 1, "InvalidRows")
