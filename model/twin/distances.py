@@ -111,17 +111,18 @@ def spread_labels(graph: Graph, estimator: Any, data: Data) -> Answer:
 
 
 def isotonic(graph: Graph, estimator: Any, data: Data) -> Answer:
-    """Linear interpolation between thresholds, constant outside them when it clips."""
+    """Linear interpolation between thresholds; outside them constant when it clips, no number otherwise."""
     if estimator.out_of_bounds != "clip":
-        raise NotCompilable("isotonic regression without clipping has no exact graph")
+        # An answer that is no number is a failed prediction, which only the estimator itself can raise alike.
+        raise NotCompilable("isotonic regression without clipping answers some rows with no number")
     xs, ys = np.asarray(estimator.X_thresholds_, np.float64), np.asarray(estimator.y_thresholds_, np.float64)
     if len(xs) == 1:
         return constant(graph, ys[0], data)
     value = graph.add("Clip", data.matrix(graph), graph.constant(xs[0]), graph.constant(xs[-1]))
-    inner = graph.add("GreaterOrEqual", value, graph.constant(xs[None, 1:-1])) if len(xs) > 2 else None
     segment = graph.constant([0], np.int64)
-    if inner is not None:
-        segment = graph.add("ReduceSum", integers(graph, inner), graph.constant([1], np.int64), keepdims=0)
+    if len(xs) > 2:
+        passed = integers(graph, graph.add("GreaterOrEqual", value, graph.constant(xs[None, 1:-1])))
+        segment = graph.add("ReduceSum", passed, graph.constant([1], np.int64), keepdims=0)
     slopes = graph.add("Gather", graph.constant(np.diff(ys) / np.diff(xs)), segment)
     start = graph.add("Gather", graph.constant(xs[:-1]), segment)
     base = graph.add("Gather", graph.constant(ys[:-1]), segment)
