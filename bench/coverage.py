@@ -78,7 +78,7 @@ def document(found: Iterable[Coverage]) -> str:
         "# How each estimator of scikit-learn is served",
         "",
         "Written by `python -m bench.coverage` (part of `make soak`): every estimator that",
-        "`sklearn.utils.all_estimators()` has with `predict`, fitted with its defaults, packed with `--engine auto`, asked again.",
+        "`sklearn.utils.all_estimators()` has with `predict`, fitted with its defaults, packed and asked again.",
         "",
         f"{len(rows)} estimators, {len(fit)} fit, {sum(row.engine is not None for row in fit)} are served, "
         f"{len(compiled)} of them compiled ({len(exact)} by an exact graph in double precision), "
