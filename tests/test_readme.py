@@ -94,3 +94,9 @@ def test_every_parameter_is_the_templates() -> None:
 @pytest.mark.parametrize("path", re.findall(r"\]\(([\w./-]+)\)", README))
 def test_every_link_to_a_file_leads_somewhere(path: str) -> None:
     assert (ROOT / path).exists()
+
+
+def test_the_count_of_compiled_estimators_is_the_tables() -> None:
+    table = (ROOT / "docs" / "coverage.md").read_text()
+    served, compiled = re.search(r"(\d+) are served, (\d+) of them compiled", table).groups()  # type: ignore[union-attr]
+    assert f"{compiled} of {served} are compiled" in README
