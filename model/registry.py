@@ -13,7 +13,7 @@ from model.artifact import Policy, open_artifact, read_manifest
 from model.errors import ArtifactError, ArtifactMissing, UnknownModel
 from model.manifest import Manifest, is_name
 from model.scorer import Scorer
-from model.store import Store
+from model.store import Contents, Store
 
 RETRY_SECONDS = 5.0
 
@@ -58,7 +58,7 @@ class Registry:
         self._clock = clock
         self._scorers: dict[tuple[str, str], Scorer] = {}
         self._failures: dict[tuple[str, str], _Failure] = {}
-        self._versions: dict[str, tuple[str, ...]] = {}
+        self._contents: dict[str, Contents] = {}
         self._live: dict[str, str] = {}
         self._hot: Scorer | None = None
 
@@ -102,18 +102,22 @@ class Registry:
 
     def versions(self, name: str) -> tuple[str, ...]:
         """Return the versions of a model; raises UnknownModel, ArtifactUnavailable or ArtifactMissing."""
-        if name not in self._versions:
-            versions = self._store.versions(name) if is_name(name) else ()
-            if not versions:
-                raise UnknownModel(f"no model is called {name!r}" if is_name(name) else "not a model's name")
-            self._versions[name] = versions
-        return self._versions[name]
+        if name not in self._contents:
+            if not is_name(name):
+                raise UnknownModel("not a model's name")
+            contents = self._store.contents(name)
+            if not contents.folders:
+                raise UnknownModel(f"no model is called {name!r}")
+            self._contents[name] = contents
+        return self._contents[name].folders
 
     def live(self, name: str) -> str:
         """Return the version that answers for `name`; raises UnknownModel or ArtifactError."""
         if name not in self._live:
             versions = self.versions(name)
-            self._live[name] = labels.live_version(name, self._labels(name), versions)
+            known = labels.FILE in self._contents[name].files
+            found = labels.parse(self._store.read(f"{name}/{labels.FILE}")) if known else None
+            self._live[name] = labels.live_version(name, found, versions)
         return self._live[name]
 
     def manifest(self, name: str, version: str) -> Manifest:
@@ -140,12 +144,6 @@ class Registry:
     def _check(self, name: str, version: str) -> None:
         if version not in self.versions(name):
             raise UnknownModel(f"{name} has no version {version!r}" if is_name(version) else "not a version")
-
-    def _labels(self, name: str) -> labels.Labels | None:
-        try:
-            return labels.parse(self._store.read(f"{name}/{labels.FILE}"))
-        except ArtifactMissing:
-            return None
 
     def _load(self, name: str, version: str) -> Scorer:
         before = self._clock()

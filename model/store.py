@@ -5,6 +5,7 @@ obstore imports in 21 ms where an S3 client of boto3 takes 220 to 270; it reads 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
 
 # Lambda gives initialisation 10 s in all; obstore's own default would retry 10 times in 180 s.
 _TIMEOUT, _CONNECT_TIMEOUT, _RETRIES, _BUDGET = timedelta(seconds=4), timedelta(seconds=1), 2, timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What lies directly in one place of a store: folders whose names may name a model or a version, and files."""
+
+    folders: tuple[str, ...]
+    files: frozenset[str]
 
 
 class Store:
@@ -48,19 +57,29 @@ class Store:
 
     def names(self) -> tuple[str, ...]:
         """Return the models in the store, sorted."""
-        return self._folders("")
+        return self._listed("").folders
 
     def versions(self, name: str) -> tuple[str, ...]:
         """Return the versions of a model, in no meaningful order; empty when there is no such model."""
-        return self._folders(f"{name}/")
+        return self.contents(name).folders
 
-    def _folders(self, prefix: str) -> tuple[str, ...]:
+    def contents(self, name: str) -> "Contents":
+        """Return the versions of a model and the files beside them.
+
+        One listing tells both. To ask S3 for a file that may not be there is no way to find out: where listing is
+        allowed below a prefix only, a missing object answers 403, like a forbidden one.
+        """
+        return self._listed(f"{name}/")
+
+    def _listed(self, prefix: str) -> "Contents":
         import obstore  # noqa: PLC0415
 
         with _translated(prefix or "/"):
             # On S3 an empty prefix lists below the URL's own, which is all that the function's role may list.
-            found = obstore.list_with_delimiter(self._store(), prefix or None)["common_prefixes"]
-        return tuple(sorted(name for name in (path.rsplit("/", 1)[-1] for path in found) if is_name(name)))
+            found = obstore.list_with_delimiter(self._store(), prefix or None)
+        folders = (path.rsplit("/", 1)[-1] for path in found["common_prefixes"])
+        files = frozenset(entry["path"].rsplit("/", 1)[-1] for entry in found["objects"])
+        return Contents(tuple(sorted(name for name in folders if is_name(name))), files)
 
     def _store(self, *, create: bool = False) -> "ObjectStore":
         if self._opened is None:
