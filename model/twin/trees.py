@@ -31,22 +31,26 @@ class Forest:
     weights: list[float] = field(default_factory=list)
 
     def add(self, tree: "Tree", column: int, target: int) -> None:
-        """Append a tree that gives its leaves' `column` of values to `target`."""
-        inner = np.flatnonzero(tree.left >= 0)
+        """Append a tree that gives its leaves' `column` of values to `target`.
+
+        A subtree whose leaves all give the same is one leaf, and a tree that gives nothing is none: the sum is the same
+        to the last bit, and of a forest's k copies of a tree most are smaller (iris: by a quarter).
+        """
+        values, constant = tree.collapsed(column)
+        if constant[0] and values[0] == 0.0:
+            return
+        kept = tree.reached(constant)
+        inner, leaves = [n for n in kept if not constant[n]], [n for n in kept if constant[n]]
         first_node, first_leaf = len(self.features), len(self.weights)
+        number = {node: first_node + i for i, node in enumerate(inner)}
+        number |= {node: first_leaf + i for i, node in enumerate(leaves)}
         self.roots.append(first_node)
-        number = np.empty(len(tree.left), dtype=np.int64)
-        number[inner] = first_node + np.arange(len(inner))
-        leaves = np.flatnonzero(tree.left < 0)
-        number[leaves] = first_leaf + np.arange(len(leaves))
-        self.weights += tree.values[leaves, column].tolist()
+        self.weights += [float(values[node]) for node in leaves]
         self.targets += [target] * len(leaves)
-        if not len(inner):  # a root must split: both ways lead to the only leaf
+        if not inner:  # a root must split: both ways lead to the only leaf
             self._split(0, 0.0, False, ((first_leaf, 1), (first_leaf, 1)))
         for node in inner:
-            sides = tuple(
-                (int(number[child]), int(tree.left[child] < 0)) for child in (tree.left[node], tree.right[node])
-            )
+            sides = [(number[child], int(constant[child])) for child in (int(tree.left[node]), int(tree.right[node]))]
             self._split(int(tree.feature[node]), float(tree.threshold[node]), bool(tree.missing_left[node]), sides)
 
     def _split(self, feature: int, threshold: float, missing_left: bool, sides: Any) -> None:
@@ -68,6 +72,27 @@ class Tree:
     threshold: Any
     missing_left: Any
     values: Any
+
+    def collapsed(self, column: int) -> tuple[list[float], list[bool]]:
+        """Return each node's value and whether all leaves below it give it; children come after their parents."""
+        values, constant = self.values[:, column].tolist(), (self.left < 0).tolist()
+        left, right = self.left.tolist(), self.right.tolist()
+        for node in range(len(left) - 1, -1, -1):
+            if left[node] >= 0:
+                a, b = left[node], right[node]
+                constant[node] = constant[a] and constant[b] and values[a] == values[b]
+                values[node] = values[a]
+        return values, constant
+
+    def reached(self, constant: Sequence[bool]) -> list[int]:
+        """Return the nodes from the root down to the first constant ones, parents first."""
+        found, waiting = [], [0]
+        while waiting:
+            node = waiting.pop()
+            found.append(node)
+            if not constant[node]:
+                waiting += [int(self.right[node]), int(self.left[node])]
+        return found
 
     @classmethod
     def of(cls, structure: Any, scale: float = 1.0) -> "Tree":
