@@ -1,7 +1,7 @@
 """Logger and metrics: one structured line a call, with its metrics inside as EMF. No feature value is ever logged.
 
-Powertools' Logger writes the line. What is ours is its format and the metrics' document, because every call has them:
-Powertools' formatter, decorator and Metrics cost a call 170 µs and a cold start 17 ms, these 25 µs and none.
+Powertools' Logger has the level, the stream and all that is rare. What every call writes is ours: through Powertools'
+formatter, decorator and Metrics the line costs a call 170 µs and a cold start 17 ms more, so 20 µs and none.
 """
 
 import logging
@@ -42,6 +42,11 @@ class Call:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
+def timestamp(seconds: float) -> str:
+    """Return seconds since 1970 as RFC 3339 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
 class Line(LambdaPowertoolsFormatter):
     """One JSON object a line: level, message, time, service, and what the caller of the logger put into `fields`."""
 
@@ -49,7 +54,7 @@ class Line(LambdaPowertoolsFormatter):
         document = {
             "level": record.levelname,
             "message": record.getMessage(),
-            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "timestamp": timestamp(record.created),
             "service": record.name,
             **getattr(record, "fields", {}),
         }
@@ -61,6 +66,7 @@ class Observer:
 
     def __init__(self, settings: Settings) -> None:
         self.logger = Logger(service=settings.service, logger_formatter=Line())
+        self._handler: Any = self.logger.registered_handler
         self._emf = [{"Namespace": settings.namespace, "Dimensions": [["service", "model"]], "Metrics": METRICS}]
         self._function = {"function_name": settings.function} if settings.function else {}
         self._cold = True
@@ -82,8 +88,13 @@ class Observer:
 
     def finish(self, call: Call) -> None:
         """Write the call's line: Requests, Errors, Predictions and Latency by model, and ColdStart for the first."""
+        now = time.time()
         document = {
-            "_aws": {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": self._emf},
+            "level": "INFO",
+            "message": "request",
+            "timestamp": timestamp(now),
+            "service": self.logger.name,
+            "_aws": {"Timestamp": int(now * 1000), "CloudWatchMetrics": self._emf},
             "entry": call.entry,
             "id": call.identifier,
             "correlation_id": call.identifier,
@@ -101,4 +112,6 @@ class Observer:
             **call.fields,
         }
         self._cold = False
-        self.logger.info("request", extra={"fields": document})
+        # Past the logger, to its stream: a record would cost 60 µs, and no log level may silence the metrics.
+        self._handler.stream.write(_encode(document).decode() + "\n")
+        self._handler.stream.flush()
