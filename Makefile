@@ -7,7 +7,9 @@ EXAMPLES := iris babies
 MACHINE := $(patsubst aarch64,arm64,$(shell uname -m))
 # Under SAM (it sets ARTIFACTS_DIR) the default is the template's own; `make build` says what it wants.
 ARCH ?= $(if $(ARTIFACTS_DIR),x86_64,$(MACHINE))
-FLAVOUR ?= joblib
+# What runs the models: onnx, joblib, or pandas (joblib with data frames). Empty: the first that serves all of artifacts/.
+# Say it where the models are on S3.
+FLAVOUR ?=
 FUNCTION ?= ApiFunction
 EVENT ?= events/$(if $(filter InvokeFunction,$(FUNCTION)),invoke,http).json
 # More of the template's parameters, such as PARAMETERS='ModelDefault=babies MemorySize=2048'.
@@ -41,7 +43,7 @@ COMPILE := { $(PY) -m compileall -qq -j 0 -x '/tests?/' .venv/lib || true; }
 	@touch $@
 
 again:
-.PHONY: again help setup dev run test check format lock pack packed build validate deploy invoke start-api clean
+.PHONY: again help setup dev run test bench soak check format lock pack packed build validate deploy invoke start-api clean
 
 setup: .venv/.runtime ## make .venv, the environment of all the others
 dev: .venv/.dev
@@ -56,6 +58,14 @@ run: setup $(if $(MODEL_PATH),,pack) ## serve the models on http://127.0.0.1:800
 
 test: dev pack ## run the whole test suite
 	@$(PY) -m pytest
+
+# BENCH='--quick' takes two minutes and leaves bench/results.* alone.
+bench: dev ## measure ours beside the tutorial and the floor: table, bench/results.json and .svg (BENCH=--quick)
+	@$(PY) -m bench $(BENCH)
+
+soak: dev ## the long runs: every estimator of scikit-learn packed, both engines called 30,000 times
+	@$(PY) -m bench.coverage
+	@$(PY) -m bench.soak
 
 check: dev ## lint and types
 	.venv/bin/ruff check .
@@ -75,8 +85,8 @@ lock: dev ## resolve pyproject.toml into the hashed requirements files
 
 # --- on Lambda
 
-build: dev ## build functions and layers into .aws-sam/build (ARCH=x86_64|arm64)
-	@ARCH=$(ARCH) $(SAM_IN_REGION) build --parameter-overrides Architecture=$(ARCH)
+build: dev ## build functions and layers into .aws-sam/build (ARCH=x86_64|arm64, FLAVOUR=onnx|joblib)
+	@ARCH=$(ARCH) FLAVOUR=$(FLAVOUR) $(SAM_IN_REGION) build --parameter-overrides Architecture=$(ARCH)
 	@$(PY) -m infra.built .aws-sam/build
 
 validate: dev ## check the template with SAM's translator and with its linter
@@ -107,7 +117,7 @@ build-ApiFunction build-InvokeFunction: packed
 	@$(PY) -m infra.function_code "$(ARTIFACTS_DIR)"
 
 build-DependenciesLayer: packed
-	@$(PY) -m infra.layer --arch $(ARCH) --flavour $(FLAVOUR) --output "$(ARTIFACTS_DIR)" --beside handler model artifacts
+	@$(PY) -m infra.layer --arch $(ARCH) --flavour "$(FLAVOUR)" --output "$(ARTIFACTS_DIR)"
 
 build-ModelLayer: packed
-	@$(PY) -m infra.model_layer "$(ARTIFACTS_DIR)"
+	@$(PY) -m infra.model_layer --flavour "$(FLAVOUR)" --output "$(ARTIFACTS_DIR)"

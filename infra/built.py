@@ -1,6 +1,6 @@
 """What `sam build` left: the functions of its template with their code, layers and settings.
 
-`python -m infra.built DIR` closes the size gate over what Lambda would unzip for each function.
+`python -m infra.built DIR` closes the size gates over what Lambda would unzip for each function.
 """
 
 import sys
@@ -11,7 +11,9 @@ from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
 
-from infra.sizes import gate
+from infra.flavour import FLAVOURS, FlavourName
+from infra.sizes import gate, parts_of
+from infra.target import LIMIT
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,14 @@ class Function:
     environment: Mapping[str, str]
     memory: int
     """MB"""
+
+    @property
+    def flavour(self) -> FlavourName:
+        """What its layers carry. Raises ValueError if that is no flavour."""
+        marks = frozenset[str]().union(*(flavour.marks for flavour in FLAVOURS.values()))
+        there = {mark for mark in marks if any((layer / "python" / mark).is_dir() for layer in self.layers)}
+        (found,) = [name for name, flavour in FLAVOURS.items() if flavour.marks == there]
+        return found
 
 
 def functions(build: Path, parameters: Mapping[str, str] | None = None) -> dict[str, Function]:
@@ -58,7 +68,9 @@ def functions(build: Path, parameters: Mapping[str, str] | None = None) -> dict[
 def main() -> None:
     """Exit with a table if any function is too large."""
     for function in functions(Path(sys.argv[1])).values():
-        gate(function.name, [function.code, *function.layers])
+        own = parts_of(function.code, *(layer for layer in function.layers if (layer / "python").is_dir()))
+        gate(f"{function.name}, code and dependencies", own, FLAVOURS[function.flavour].ceiling, "its flavour's")
+        gate(f"{function.name} with models", parts_of(function.code, *function.layers), LIMIT)
 
 
 if __name__ == "__main__":

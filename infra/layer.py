@@ -1,7 +1,8 @@
 """Build the layer of dependencies: `python -m infra.layer --arch x86_64 --output DIR`, by Lambda's Python.
 
-The packages of the locked wheels go to DIR/python, without what a function never reads and with bytecode. A built tree
-is kept in .cache/layers under the digest of all that it is made from, so that the next build is a copy.
+The packages of the locked wheels go to DIR/python, without what a function never reads and with bytecode: those of one
+flavour, by default the one that the manifests in artifacts/ allow. A built tree is kept in .cache/layers under the
+digest of all that it is made from, so that the next build is a copy.
 """
 
 import argparse
@@ -13,17 +14,16 @@ import sys
 import tempfile
 from pathlib import Path
 
+from infra.flavour import FLAVOURS, Flavour, FlavourName, choose
 from infra.lock import derive
+from infra.model_layer import shipped
 from infra.prune import prune
-from infra.sizes import gate, megabytes, unzipped, zipped
-from infra.target import ARCHITECTURES, compile_bytecode, platforms, readable, require_python
-
-FLAVOURS = {"joblib": ("serve", "joblib")}
-"""What a function can run, and the dependency groups of pyproject.toml that it needs for that."""
+from infra.sizes import gate, megabytes, parts, parts_of, unzipped, zipped
+from infra.target import ARCHITECTURES, LIMIT, compile_bytecode, drop_sources, platforms, readable, require_python
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache" / "layers"
-_MADE_BY = ("layer.py", "lock.py", "prune.py", "target.py")
+_MADE_BY = ("flavour.py", "layer.py", "lock.py", "prune.py", "target.py")
 
 
 def install(requirements: str, arch: str, target: Path) -> None:
@@ -50,7 +50,7 @@ def digest(requirements: str, flavour: str, arch: str) -> str:
     return hashlib.sha256("\0".join(made_from).encode()).hexdigest()
 
 
-def build(requirements: str, arch: str, kept: Path) -> None:
+def build(requirements: str, flavour: Flavour, arch: str, kept: Path) -> None:
     """Build the tree (kept/layer) and its zipped size (kept/zipped) in a scratch folder, then rename it to `kept`.
 
     An interrupted build leaves nothing that looks whole.
@@ -59,11 +59,13 @@ def build(requirements: str, arch: str, kept: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".building-", dir=kept.parent) as scratch:
         tree = Path(scratch, "built", "layer")
         count = requirements.count("==")
-        print(f"Dependencies for {arch}: {count} locked wheels, about 75 MB to download the first time", flush=True)
+        print(f"Dependencies for {arch}: {count} locked wheels, 45 to 85 MB to download the first time", flush=True)
         install(requirements, arch, tree / "python")
         prune(tree / "python")
         print("Compiling bytecode and measuring: about 20 s", flush=True)
         compile_bytecode(tree / "python", "/opt/python")
+        for package in flavour.sourceless:
+            drop_sources(tree / "python" / package)
         readable(tree)
         (tree.parent / "zipped").write_text(str(zipped(tree)))
         try:
@@ -73,24 +75,31 @@ def build(requirements: str, arch: str, kept: Path) -> None:
                 raise
 
 
+def gates(layer: Path, flavour: FlavourName, code: list[Path], artifacts: Path) -> None:
+    """Exit if code and dependencies exceed the flavour's ceiling, or with the models what Lambda unzips."""
+    own = parts_of(layer, *code)
+    gate("Dependencies and code", own, FLAVOURS[flavour].ceiling, f"the {flavour} flavour's")
+    gate("Dependencies, code and models", own + parts(shipped(artifacts, FLAVOURS[flavour].engine), artifacts), LIMIT)
+
+
 def main() -> None:
-    """Build the tree or find it, close the gate if it is too large, copy it and print its sizes."""
+    """Build the tree or find it, close the gates if it is too large, copy it and print its sizes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--flavour", choices=FLAVOURS, default="joblib")
+    parser.add_argument("--flavour", default="", help="one of FLAVOURS; by default the first that serves every model")
     parser.add_argument("--arch", choices=ARCHITECTURES, required=True)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--beside", type=Path, nargs="*", default=[], help="what a function unzips with it")
+    parser.add_argument("--artifacts", type=Path, default=ROOT / "artifacts", help="the models that go with it")
     options = parser.parse_args()
     require_python()
-    requirements = derive(FLAVOURS[options.flavour], options.arch, ROOT)
-    kept = CACHE / f"{options.flavour}-{options.arch}-{digest(requirements, options.flavour, options.arch)[:16]}"
+    flavour = choose(options.artifacts, options.flavour)
+    requirements = derive(FLAVOURS[flavour].groups, options.arch, ROOT)
+    kept = CACHE / f"{flavour}-{options.arch}-{digest(requirements, flavour, options.arch)[:16]}"
     if not kept.exists():
-        build(requirements, options.arch, kept)
-    gate("Dependencies, code and models", [kept / "layer", *options.beside])
+        build(requirements, FLAVOURS[flavour], options.arch, kept)
+    gates(kept / "layer", flavour, [ROOT / "handler", ROOT / "model"], options.artifacts)
     shutil.copytree(kept / "layer", options.output, dirs_exist_ok=True)
-    size = unzipped(options.output)
     print(
-        f"Dependencies ({options.flavour}, {options.arch}): {megabytes(size)} unzipped, "
+        f"Dependencies ({flavour}, {options.arch}): {megabytes(unzipped(options.output))} unzipped, "
         f"{megabytes(int((kept / 'zipped').read_text()))} zipped",
         flush=True,
     )

@@ -1,4 +1,4 @@
-"""How large a built tree is, unzipped and zipped, and the gate before Lambda's own limit."""
+"""How large a built tree is, unzipped and zipped, and the gate before a limit."""
 
 import zlib
 from collections import Counter
@@ -9,10 +9,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from infra.target import LIMIT
-
 _ZIP_ENTRY = 30 + 46
 """Bytes of a zip's local and central header for one file, its name not counted."""
+
+_LARGEST = 12
 
 
 def files(*trees: Path) -> list[Path]:
@@ -38,14 +38,18 @@ def zipped(tree: Path) -> int:
     return packed + sum(_ZIP_ENTRY + 2 * len(str(path.relative_to(tree)).encode()) for path in found)
 
 
-def largest(trees: Iterable[Path], count: int = 12) -> list[tuple[str, int]]:
-    """The largest entries: packages of a layer's python/, models of model/, else files and folders at the top."""
+def parts(found: Iterable[Path], root: Path) -> Counter[str]:
+    """Bytes of the files by what they belong to: packages of python/, models of model/, else entries of `root`."""
     total: Counter[str] = Counter()
-    for tree in trees:
-        for path in files(tree):
-            parts = path.relative_to(tree).parts
-            total["/".join(parts[: 2 if parts[0] in ("python", "model") else 1])] += path.stat().st_size
-    return total.most_common(count)
+    for path in found:
+        names = path.relative_to(root).parts
+        total["/".join(names[: 2 if names[0] in ("python", "model") else 1])] += path.stat().st_size
+    return total
+
+
+def parts_of(*trees: Path) -> Counter[str]:
+    """The parts of whole trees together."""
+    return sum((parts(files(tree), tree) for tree in trees), Counter[str]())
 
 
 def megabytes(size: int) -> str:
@@ -53,17 +57,16 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e6:.3f} MB"
 
 
-def gate(what: str, trees: Iterable[Path], limit: int = LIMIT) -> None:
-    """Exit with a table of what is largest if `trees` together exceed what Lambda unzips; say how full it is if not."""
-    trees = list(trees)
-    total = unzipped(*trees)
+def gate(what: str, sizes: Counter[str], limit: int, whose: str = "Lambda's") -> None:
+    """Exit with a table of the largest parts if all of them exceed a limit; say how full it is if they do not."""
+    total = sizes.total()
     if total <= limit:
-        print(f"{what}: {megabytes(total)} of {megabytes(limit)} unzipped ({total / limit:.0%})", flush=True)
+        print(f"{what}: {megabytes(total)} of {whose} {megabytes(limit)} unzipped ({total / limit:.0%})", flush=True)
         return
     table = Table("largest", "MB")
-    for name, size in largest(trees):
+    for name, size in sizes.most_common(_LARGEST):
         table.add_row(name, f"{size / 1e6:,.1f}")
     Console(stderr=True, width=100).print(table)
     raise SystemExit(
-        f"{what}: {total:,} bytes unzipped, {total - limit:,} over Lambda's {limit:,}. Remove a dependency or a model."
+        f"{what}: {total:,} bytes unzipped, {total - limit:,} over {whose} {limit:,}. Remove a dependency or a model."
     )

@@ -1,6 +1,5 @@
 """The runtime that is deployed to: its limits, its wheels, its bytecode."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -45,9 +44,18 @@ def compile_bytecode(root: Path, mounted: str) -> None:
         shutil.rmtree(stale)
     command = [sys.executable, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
     command += ["-s", str(root), "-p", mounted, str(root)]
-    done = subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": "0"}, check=False)
-    if done.returncode:
+    if subprocess.run(command, check=False).returncode:
         raise SystemExit(f"{root}: a module does not compile (see above)")
+
+
+def drop_sources(root: Path) -> None:
+    """Leave only the bytecode below `root`, where Python looks for a module without a source. Tracebacks lose lines."""
+    for compiled in list(root.rglob("__pycache__/*.pyc")):
+        module = compiled.parent.parent / compiled.name.partition(".")[0]
+        module.with_suffix(".py").unlink()
+        compiled.rename(module.with_suffix(".pyc"))
+    for folder in list(root.rglob("__pycache__")):
+        folder.rmdir()
 
 
 def readable(root: Path) -> None:

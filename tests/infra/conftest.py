@@ -1,4 +1,4 @@
-"""The tree that `sam build` makes, once a session, and the functions in it under the emulator."""
+"""The trees that `sam build` makes, one a flavour and session, and the functions in them under the emulator."""
 
 import json
 import os
@@ -13,7 +13,9 @@ import pytest
 
 from infra.built import Function, functions
 from infra.emulator import Emulator, EmulatorUnavailable, emulator
+from infra.flavour import FlavourName, choose
 from infra.target import PYTHON
+from model.manifest import EngineName
 
 ROOT = Path(__file__).parents[2]
 EVENTS = Path(__file__).parent / "events"
@@ -30,17 +32,32 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 def clean_environment(**more: str) -> dict[str, str]:
     """This process's environment for a `make` or `sam` of its own: nothing of the make that runs the tests."""
-    inner = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "ARCH", "ARTIFACTS_DIR", "PYTHON")
+    inner = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "ARCH", "FLAVOUR", "ARTIFACTS_DIR", "PYTHON")
     kept = {name: value for name, value in os.environ.items() if name not in inner}
     return {**kept, "SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "us-east-1", **more}
 
 
-def sam(*arguments: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+def sam(*arguments: str, timeout: float = 600, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the SAM command line in the project's folder."""
     command = [str(Path(sys.executable).parent / "sam"), *arguments]
     return subprocess.run(
-        command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False, timeout=timeout
+        command,
+        cwd=ROOT,
+        env=clean_environment(**environment),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
     )
+
+
+def lay_out_dependencies(flavour: FlavourName, arch: str, output: Path) -> str:
+    """Build a layer of dependencies for no models, and return what was printed."""
+    command = [sys.executable, "-m", "infra.layer", "--arch", arch, "--flavour", flavour, "--output", str(output)]
+    command += ["--artifacts", str(output.parent / "none")]
+    done = subprocess.run(command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
 
 
 def event(name: str) -> Any:
@@ -57,24 +74,51 @@ def python_of_lambda() -> None:
 
 @pytest.fixture(scope="session")
 def built(python_of_lambda: None) -> Path:
-    """The folder that a plain `sam build` fills, for x86_64."""
+    """The folder that a plain `sam build` fills, for x86_64 and the flavour that the models in artifacts/ allow."""
     done = sam("build")
     assert done.returncode == 0, done.stderr[-4000:]
     return ROOT / ".aws-sam" / "build"
 
 
 @pytest.fixture(scope="session")
-def layer(built: Path) -> Path:
-    """The built dependencies, as they stand on sys.path."""
-    return built / "DependenciesLayer" / "python"
+def built_for_joblib(python_of_lambda: None) -> Path:
+    """The folder that `FLAVOUR=joblib sam build` fills."""
+    folder = ROOT / ".aws-sam" / "joblib"
+    done = sam("build", "--build-dir", str(folder), FLAVOUR="joblib")
+    assert done.returncode == 0, done.stderr[-4000:]
+    return folder
+
+
+@pytest.fixture(scope="session", params=["onnx", "joblib"])
+def flavour(request: pytest.FixtureRequest, python_of_lambda: None) -> EngineName:
+    """The flavours that serve the examples; a plain build takes onnx, unless something else is packed beside them."""
+    name: EngineName = request.param
+    if name == "onnx" and choose(ROOT / "artifacts") != "onnx":
+        pytest.skip("artifacts/ holds a model without a compiled twin, so a plain build carries scikit-learn")
+    return name
+
+
+@pytest.fixture(scope="session")
+def tree(flavour: EngineName, request: pytest.FixtureRequest) -> Path:
+    """The built folder of each flavour."""
+    folder: Path = request.getfixturevalue("built" if flavour == "onnx" else "built_for_joblib")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pandas_layer(python_of_lambda: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The dependencies of the pandas flavour: two of its packages without sources."""
+    output = tmp_path_factory.mktemp("pandas") / "layer"
+    lay_out_dependencies("pandas", "x86_64", output)
+    return output
 
 
 Start = Callable[..., Emulator]
 
 
 @pytest.fixture(scope="module")
-def start(built: Path) -> Iterator[Start]:
-    """Start a built function, or the one given, under the emulator: start("ApiFunction", MODEL_DEFAULT="babies")."""
+def start(tree: Path) -> Iterator[Start]:
+    """Start a function of each flavour, or the one given, under the emulator: start("ApiFunction", NAME="value")."""
     try:
         emulator()
     except EmulatorUnavailable as reason:
@@ -82,7 +126,7 @@ def start(built: Path) -> Iterator[Start]:
     with ExitStack() as running:
 
         def begin(function: str | Function, **environment: str) -> Emulator:
-            chosen = functions(built)[function] if isinstance(function, str) else function
+            chosen = functions(tree)[function] if isinstance(function, str) else function
             return running.enter_context(Emulator(chosen, environment))
 
         yield begin

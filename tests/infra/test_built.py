@@ -1,17 +1,22 @@
-"""The tree that a plain `sam build` leaves is what Lambda would unzip: whole, small enough, and nothing beside."""
+"""The trees that `sam build` leaves are what Lambda would unzip: whole, small enough, and nothing beside."""
 
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from infra.built import functions, main
+from infra.flavour import FLAVOURS
 from infra.sizes import unzipped
-from infra.target import LIMIT
+from model.artifact import Policy, open_artifact, read_manifest
+from model.doctor.tree import examine
+from model.engine import files_of
+from model.manifest import EngineName
+from model.store import Store
 from tests.infra.stack import ROOT
-from tests.infra.test_layer import BYTES_OF_JOBLIB
 
 pytestmark = pytest.mark.sam
 
@@ -30,7 +35,12 @@ for estimator in (RandomForestClassifier(5), HistGradientBoostingClassifier(max_
 try:
     import pandas
 except ImportError:
-    print(len(all_estimators()))
+    print(len(all_estimators()), "without pandas")
+else:
+    X = pandas.DataFrame(X).add_prefix("column ")
+    columns = make_pipeline(StandardScaler().set_output(transform="pandas"), LogisticRegression())
+    assert columns.fit(X, y).predict(X).shape == y.shape
+    print(len(all_estimators()), "with pandas")
 """
 
 
@@ -47,44 +57,58 @@ def lambda_python(code: str, *path: Path) -> str:
     return done.stdout.strip()
 
 
-def test_every_estimator_of_sklearn_imports_from_the_pruned_layer(layer: Path) -> None:
+def dependencies(tree: Path) -> Path:
+    """The built layer, as it stands on sys.path."""
+    return tree / "DependenciesLayer" / "python"
+
+
+def test_every_estimator_of_sklearn_imports_from_the_pruned_layer(built_for_joblib: Path, pandas_layer: Path) -> None:
     from sklearn.utils import all_estimators  # noqa: PLC0415
 
-    assert lambda_python(EVERY_ESTIMATOR, layer) == str(len(all_estimators()))
+    every = len(all_estimators())
+    assert lambda_python(EVERY_ESTIMATOR, dependencies(built_for_joblib)) == f"{every} without pandas"
+    assert lambda_python(EVERY_ESTIMATOR, pandas_layer / "python") == f"{every} with pandas"
 
 
-def test_what_serves_imports_from_the_pruned_layer(layer: Path) -> None:
+def test_what_serves_imports_from_the_pruned_layer(tree: Path, flavour: EngineName) -> None:
+    engine = {"onnx": "onnxruntime", "joblib": "scikit-learn"}[flavour]
     lambda_python(
         "import fastapi, fastapi.openapi.docs, mangum, msgspec, obstore.store, opentelemetry.trace\n"
         "from aws_lambda_powertools import Logger, Metrics\n"
         "from aws_lambda_powertools.utilities.batch import BatchProcessor\n"
         "from importlib.metadata import entry_points, version\n"
-        "assert entry_points(group='opentelemetry_context') and version('scikit-learn')",
-        layer,
+        f"assert entry_points(group='opentelemetry_context') and version({engine!r})",
+        dependencies(tree),
     )
 
 
-def test_each_function_fits_with_room_for_models(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = functions(built)
+def test_each_function_fits_with_room_for_models(
+    tree: Path, flavour: EngineName, pandas_layer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = functions(tree)
     assert set(found) == {"ApiFunction", "InvokeFunction"}
     for function in found.values():
-        assert unzipped(function.code, *function.layers) < BYTES_OF_JOBLIB < LIMIT
+        assert function.flavour == flavour
+        assert replace(function, layers=(pandas_layer,)).flavour == "pandas"
+        assert unzipped(function.code, *function.layers) < FLAVOURS[flavour].ceiling
         assert [folder.name for folder in function.layers] == ["DependenciesLayer", "ModelLayer"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["infra.built", str(built)])
+        patch.setattr(sys, "argv", ["infra.built", str(tree)])
         main()
-    assert "ApiFunction: " in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "ApiFunction, code and dependencies: " in said
+    assert "ApiFunction with models: " in said
 
 
-def test_the_code_is_the_two_packages_and_nothing_else(built: Path) -> None:
-    for function in functions(built).values():
+def test_the_code_is_the_two_packages_and_nothing_else(tree: Path) -> None:
+    for function in functions(tree).values():
         assert {path.name for path in function.code.iterdir()} == {"handler", "model"}
         for line in (ROOT / "infra" / "build-time-only.txt").read_text().splitlines():
             assert line.startswith("#") or not line or not (function.code / line).exists()
 
 
-def test_every_module_has_bytecode_that_lambda_takes_unchecked(built: Path) -> None:
-    for function in functions(built).values():
+def test_every_module_has_bytecode_that_lambda_takes_unchecked(tree: Path) -> None:
+    for function in functions(tree).values():
         for root, mounted in ((function.code, b"/var/task/"), (function.layers[0], b"/opt/python/")):
             sources = list(root.rglob("*.py"))
             assert sources
@@ -95,15 +119,27 @@ def test_every_module_has_bytecode_that_lambda_takes_unchecked(built: Path) -> N
                 assert mounted in content or source.stat().st_size == 0, compiled
 
 
-def test_the_models_are_the_local_store(built: Path) -> None:
-    models = built / "ModelLayer" / "model"
+def test_the_models_are_the_local_store_as_far_as_the_engine_reads_it(tree: Path, flavour: EngineName) -> None:
+    models = tree / "ModelLayer" / "model"
     packed = {str(path.relative_to(ROOT / "artifacts")) for path in (ROOT / "artifacts").rglob("manifest.json")}
     assert {str(path.relative_to(models)) for path in models.rglob("manifest.json")} == packed
     assert {path.split("/")[0] for path in packed} >= {"iris", "babies"}
+    store = Store(models.as_uri())
+    for path in packed:
+        name, version, _ = path.split("/")
+        manifest = read_manifest(store, name, version, Policy())
+        there = {str(file.relative_to(models / name / version)) for file in (models / name / version).rglob("*.*")}
+        assert there == {"manifest.json", "golden.json", *files_of(manifest, flavour)}
+        assert open_artifact(store, name, version, Policy(engines=(flavour,)))  # which replays the golden rows
 
 
-def test_everything_in_it_is_readable_by_another_user(built: Path) -> None:
-    for path in built.rglob("*"):
+def test_the_doctor_finds_nothing_that_hurts(tree: Path, flavour: EngineName) -> None:
+    found = {(finding.severity, finding.rule) for finding in examine(tree)}
+    assert found == (set() if flavour == "onnx" else {("hint", "unused-twin")})
+
+
+def test_everything_in_it_is_readable_by_another_user(tree: Path) -> None:
+    for path in tree.rglob("*"):
         mode = path.stat().st_mode
         assert mode & 0o004, path
         assert not path.is_dir() or mode & 0o001, path

@@ -1,15 +1,20 @@
-"""The built functions on Lambda's real runtime client, behind the Runtime Interface Emulator."""
+"""The built functions of each flavour on Lambda's real runtime client, behind the Runtime Interface Emulator."""
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.built import Function
+from infra.built import Function, functions
 from infra.cgroup import QuotaUnavailable
 from infra.emulator import Emulator, EmulatorUnavailable
+from model.manifest import EngineName
+from model.pack import pack
+from model.source import read_source
+from model.store import Store
 from tests.infra.conftest import ROOT, Start, event
 
 pytestmark = pytest.mark.sam
@@ -133,14 +138,73 @@ def test_models_on_s3_answer_as_those_in_the_layer_do(start: Start, s3: Any, pac
     assert (answer["statusCode"], json.loads(answer["body"]).get("prediction")) == (200, 1), answer
 
 
+PROBE = """
+import sys
+from {module} import handler as inner
+
+def handler(event, context):
+    return sorted({{name.split(".")[0] for name in sys.modules}}) if event == "modules" else inner(event, context)
+"""
+ENGINES = {"onnx": {"onnxruntime"}, "joblib": {"sklearn", "scipy", "joblib"}}
+
+
+def probed(function: Function, folder: Path) -> Function:
+    """The function with one more event, "modules": the top-level modules that its process has loaded."""
+    for package in function.code.iterdir():
+        (folder / package.name).symlink_to(package)
+    (folder / "probe.py").write_text(PROBE.format(module=function.handler.rpartition(".")[0]))
+    return replace(function, handler="probe.handler", code=folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "payloads"),
+    [
+        ("ApiFunction", [sample("http"), sample("http-babies"), event("apigateway-v1-health")]),
+        ("InvokeFunction", [sample("invoke"), sample("invoke-babies")]),
+    ],
+)
+def test_a_process_loads_its_own_engine_and_nothing_of_the_other(
+    start: Start, tree: Path, flavour: EngineName, name: str, payloads: list[Any], tmp_path: Path
+) -> None:
+    started = start(probed(functions(tree)[name], tmp_path))
+    for payload in payloads:
+        assert "errorType" not in started.invoke(payload)
+    loaded = set(started.invoke("modules"))
+    others = set().union(*(names for engine, names in ENGINES.items() if engine != flavour))
+    assert loaded >= {"numpy", "handler", "model"} | ENGINES[flavour]
+    assert not loaded & (others | {"pandas", "onnx", "skl2onnx", "boto3"})
+
+
+def test_a_model_that_takes_data_frames_only_is_served_with_pandas(
+    built: Path, pandas_layer: Path, tmp_path: Path
+) -> None:
+    import joblib  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415
+    from sklearn.linear_model import LinearRegression  # noqa: PLC0415
+    from sklearn.pipeline import make_pipeline  # noqa: PLC0415
+    from sklearn.preprocessing import FunctionTransformer  # noqa: PLC0415
+
+    taken = pd.DataFrame({"a": [1.0, -2.0, 3.0], "b": [2.0, 1.0, -1.0]})
+    estimator = make_pipeline(FunctionTransformer(pd.DataFrame.abs), LinearRegression()).fit(taken, taken.a.abs())
+    joblib.dump(estimator, tmp_path / "framed.joblib")
+    store = Store((tmp_path / "model").as_uri())
+    assert pack(read_source(tmp_path / "framed.joblib"), store, "framed", "1.0.0").input == "frame"
+    function = replace(functions(built)["InvokeFunction"], layers=(pandas_layer, tmp_path))
+    with Emulator(function, {"MODEL_DEFAULT": "framed"}) as running:
+        (answer,) = running.invoke({"instances": [[-7, 0]]})["predictions"]
+    assert answer == pytest.approx(7)
+
+
 def small_function(folder: Path, body: str) -> Function:
     folder.mkdir(exist_ok=True)
-    (folder / "small.py").write_text(f"import os, sys, time\n\ndef handler(event, context):\n    {body}\n")
+    (folder / "small.py").write_text(f"import os, subprocess, sys, time\n\ndef handler(event, context):\n    {body}\n")
     return Function("Small", "small.handler", folder, (), {"GREETING": "hello"}, 512)
 
 
-def test_a_function_sees_what_lambda_shows_it_and_nothing_of_this_machine(start: Start, tmp_path: Path) -> None:
-    found = start(small_function(tmp_path, "return {'path': sys.path, 'env': dict(os.environ)}"), EXTRA="1").invoke({})
+def test_a_function_sees_what_lambda_shows_it_and_nothing_of_this_machine(built: Path, tmp_path: Path) -> None:
+    function = small_function(tmp_path, "return {'path': sys.path, 'env': dict(os.environ)}")
+    with Emulator(function, {"EXTRA": "1"}) as running:
+        found = running.invoke({})
     assert (found["env"]["GREETING"], found["env"]["EXTRA"]) == ("hello", "1")
     assert found["env"]["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "512"
     assert not {"VIRTUAL_ENV", "PYENV_ROOT", "HOME", "PYTHONHOME"} & set(found["env"])
@@ -155,7 +219,7 @@ def alive(process: int) -> bool:
 
 
 def test_leaving_stops_every_process(built: Path, tmp_path: Path) -> None:
-    function = small_function(tmp_path, "return [os.getpid(), os.spawnlp(os.P_NOWAIT, 'sleep', 'sleep', '600')]")
+    function = small_function(tmp_path, "return [os.getpid(), subprocess.Popen(['sleep', '600'], process_group=0).pid]")
     with Emulator(function) as running:
         processes = running.invoke({})
         assert all(alive(process) for process in processes)

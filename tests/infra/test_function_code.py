@@ -1,10 +1,10 @@
-"""What goes into the functions' zip and into the models' layer."""
+"""What goes into the functions' zip."""
 
 from pathlib import Path
 
 import pytest
 
-from infra import function_code, model_layer
+from infra import function_code
 from tests.infra.stack import ROOT
 
 
@@ -41,19 +41,3 @@ def test_a_name_in_the_list_that_is_gone_stops_the_build(project: Path, tmp_path
 
 def test_the_list_of_this_project_holds() -> None:
     assert ROOT / "model" / "pack.py" in function_code.build_time_only(ROOT)
-
-
-def test_the_store_goes_as_it_is(tmp_path: Path) -> None:
-    store = make(
-        tmp_path / "artifacts", "iris/1.0.0/manifest.json", "iris/1.0.0/model.joblib", "iris/.lock", ".gitkeep"
-    )
-    (store / "iris/1.0.0/model.joblib").chmod(0o600)
-    model_layer.lay_out(store, tmp_path / "out")
-    found = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    assert found == {"model/iris/1.0.0/manifest.json", "model/iris/1.0.0/model.joblib"}
-    assert (tmp_path / "out/model/iris/1.0.0/model.joblib").stat().st_mode & 0o044 == 0o044
-
-
-def test_an_empty_store_stops_the_build(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="no model is packed here"):
-        model_layer.lay_out(make(tmp_path / "artifacts", ".gitkeep"), tmp_path / "out")

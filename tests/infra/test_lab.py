@@ -49,8 +49,9 @@ def lab() -> None:
         ("InvokeFunction", "invoke-babies", '"unit":"oz"'),
     ],
 )
-def test_sam_local_invoke_prints_a_prediction(built: Path, function: str, event: str, expected: str) -> None:
-    done = sam("local", "invoke", function, "-e", f"events/{event}.json", "--skip-pull-image", timeout=180)
+def test_sam_local_invoke_prints_a_prediction(tree: Path, function: str, event: str, expected: str) -> None:
+    template = ("-t", str(tree / "template.yaml"))
+    done = sam("local", "invoke", function, *template, "-e", f"events/{event}.json", "--skip-pull-image", timeout=180)
     answer = json.loads(done.stdout)  # it exits 0 for a failed function too
     assert answer.get("statusCode", 200) == 200, done.stderr
     body = answer.get("body", json.dumps(answer, separators=(",", ":")))

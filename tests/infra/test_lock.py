@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from infra.layer import FLAVOURS, install
+from infra.flavour import FLAVOURS
+from infra.layer import install
 from infra.lock import closure, derive, direct, locked
 from tests.infra.stack import ROOT
 
 
 @pytest.mark.parametrize("arch", ["x86_64", "arm64"])
 def test_the_joblib_flavour_holds_what_serving_needs_and_no_more(arch: str) -> None:
-    names = closure(direct(ROOT / "pyproject.toml", FLAVOURS["joblib"]), arch)
+    names = closure(direct(ROOT / "pyproject.toml", FLAVOURS["joblib"].groups), arch)
     assert names >= {
         "fastapi",
         "mangum",
@@ -25,13 +26,23 @@ def test_the_joblib_flavour_holds_what_serving_needs_and_no_more(arch: str) -> N
     }
     assert names >= {"scipy", "threadpoolctl", "pydantic-core", "starlette", "jmespath"}  # what these need
     assert not names & {"pandas", "skops", "uvicorn", "typer", "rich", "colorama", "boto3", "pytest", "pip"}
+    assert not names & {"onnxruntime", "onnx", "skl2onnx", "protobuf"}
+
+
+@pytest.mark.parametrize("arch", ["x86_64", "arm64"])
+def test_the_onnx_flavour_holds_the_runtime_and_nothing_of_scikit_learn(arch: str) -> None:
+    names = closure(direct(ROOT / "pyproject.toml", FLAVOURS["onnx"].groups), arch)
+    assert names >= {"fastapi", "mangum", "aws-lambda-powertools", "obstore", "msgspec", "onnxruntime", "numpy"}
+    assert not names & {"scikit-learn", "scipy", "joblib", "threadpoolctl", "pandas", "skops", "onnx", "skl2onnx"}
+
+    assert "pandas" in closure(direct(ROOT / "pyproject.toml", FLAVOURS["pandas"].groups), arch)
 
 
 def test_each_package_comes_with_its_own_version_and_hashes() -> None:
-    text = derive(FLAVOURS["joblib"], "x86_64", ROOT)
+    text = derive(FLAVOURS["joblib"].groups, "x86_64", ROOT)
     lock = (ROOT / "requirements.txt").read_text()
     assert text.count("==") == text.count("\n\n") + len(
-        closure(direct(ROOT / "pyproject.toml", FLAVOURS["joblib"]), "x86_64")
+        closure(direct(ROOT / "pyproject.toml", FLAVOURS["joblib"].groups), "x86_64")
     )
     for line in text.splitlines():
         assert line in lock
@@ -102,6 +113,13 @@ def test_a_wrong_hash_stops_the_build(tmp_path: Path, capfd: pytest.CaptureFixtu
         install(wrong, "x86_64", tmp_path / "wrong")
     assert not (tmp_path / "wrong" / "mangum").exists()
     assert "THESE PACKAGES DO NOT MATCH THE HASHES" in capfd.readouterr().err
+
+
+def test_a_package_without_a_hash_stops_the_build(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="pip could not install"):
+        install(
+            "typing-extensions==" + _block("typing-extensions").split("==")[1].split()[0] + "\n", "x86_64", tmp_path
+        )
 
 
 def test_a_dependency_that_the_derivation_forgot_stops_the_build(tmp_path: Path) -> None:

@@ -114,36 +114,38 @@ def test_an_environment_whose_python_is_gone_is_made_again(project: Path, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("arguments", "environment", "arch"),
+    ("arguments", "environment", "said"),
     [
-        ([], {}, "x86_64"),  # the template's own default
-        (["ARCH=arm64"], {}, "arm64"),
-        ([], {"ARCH": "arm64"}, "arm64"),
+        # The template's own default, whatever this machine is; no flavour lets the manifests decide.
+        (["MACHINE=arm64"], {}, "--arch x86_64 --flavour "),
+        (["ARCH=arm64", "FLAVOUR=onnx"], {}, "--arch arm64 --flavour onnx"),
+        ([], {"ARCH": "arm64", "FLAVOUR": "joblib"}, "--arch arm64 --flavour joblib"),
     ],
 )
 def test_the_recipe_under_sam_builds_for_the_templates_architecture(
-    project: Path, arguments: list[str], environment: dict[str, str], arch: str
+    project: Path, arguments: list[str], environment: dict[str, str], said: str
 ) -> None:
     pack(project, "mine")
     (asked,) = make(project, "build-DependenciesLayer", *arguments, ARTIFACTS_DIR="/tmp/out dir", **environment)
-    assert (
-        asked == f"-m infra.layer --arch {arch} --flavour joblib --output /tmp/out dir --beside handler model artifacts"
-    )
+    assert asked == f"-m infra.layer {said} --output /tmp/out dir"
 
 
 def test_a_build_packs_the_examples_only_if_nothing_is_packed(project: Path) -> None:
     pack(project, "mine")
-    assert make(project, "build-ModelLayer", ARTIFACTS_DIR="/tmp/out") == ["-m infra.model_layer /tmp/out"]
+    laid_out = "-m infra.model_layer --flavour onnx --output /tmp/out"
+    assert make(project, "build-ModelLayer", "FLAVOUR=onnx", ARTIFACTS_DIR="/tmp/out") == [laid_out]
     shutil.rmtree(project / "artifacts")
-    asked = make(project, "build-ModelLayer", ARTIFACTS_DIR="/tmp/out")
-    assert asked == ["-m model train iris", "-m model train babies", "-m infra.model_layer /tmp/out"]
+    asked = make(project, "build-ModelLayer", "FLAVOUR=onnx", ARTIFACTS_DIR="/tmp/out")
+    assert asked == ["-m model train iris", "-m model train babies", laid_out]
 
 
-def test_build_and_deploy_give_sam_the_architecture_that_the_layers_have(project: Path) -> None:
-    (project / ".venv" / "bin" / "sam").write_text(f'#!/bin/sh\necho "sam $ARCH $*" >> "{project / "log"}"\n')
+def test_build_and_deploy_give_sam_the_architecture_and_the_flavour_that_the_layers_have(project: Path) -> None:
+    (project / ".venv" / "bin" / "sam").write_text(f'#!/bin/sh\necho "sam $ARCH$FLAVOUR $*" >> "{project / "log"}"\n')
     (project / ".venv" / "bin" / "sam").chmod(0o755)
     built = ["sam arm64 build --parameter-overrides Architecture=arm64", "-m infra.built .aws-sam/build"]
     assert make(project, "build", "ARCH=arm64") == built
+    assert make(project, "build", "MACHINE=arm64") == built  # the default is this machine's own
+    assert make(project, "build", "ARCH=arm64", FLAVOUR="-onnx")[0] == built[0].replace("arm64 ", "arm64-onnx ", 1)
     deployed = make(project, "deploy", "ARCH=arm64", "PARAMETERS=ModelDefault=babies MemorySize=2048")
     assert deployed[:2] == built
     assert deployed[2].endswith("deploy --parameter-overrides Architecture=arm64 ModelDefault=babies MemorySize=2048")

@@ -50,6 +50,7 @@ def test_the_environment_of_each_function(stack: dict[str, Any]) -> None:
             "OPENBLAS_NUM_THREADS": "1",
             "OMP_NUM_THREADS": "1",
             "JOBLIB_MULTIPROCESSING": "0",
+            "ORT_DISABLE_TELEMETRY": "1",
             "PYDANTIC_DISABLE_PLUGINS": "__all__",
         }
 
