@@ -1,4 +1,4 @@
-"""The command line: train, pack, inspect, score and list artifacts. `python -m model --help` tells the rest."""
+"""The command line: train, pack, inspect, score, list, doctor. `python -m model --help` tells the rest."""
 
 import json
 import os
@@ -25,6 +25,8 @@ console = Console(stderr=True)
 Json = Annotated[bool, typer.Option("--json", help="One JSON document, for machines.")]
 To = Annotated[str | None, typer.Option("--to", help="Store to write to: a folder, file:// or s3:// URL.")]
 LOCAL = "artifacts"
+# What a build installs, and so what an artifact will run with.
+LOCK = Path(__file__).parents[1] / "requirements.txt"
 
 
 def store_at(place: str | None) -> Store:
@@ -162,6 +164,27 @@ def list_models(
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     else:
         show.listing(Console(), store.url, found)
+
+
+@app.command()
+def doctor(
+    path: Annotated[str, typer.Argument(help="Artifact, template, or what sam build left; all of a project's.")] = ".",
+    as_json: Json = False,
+) -> None:
+    """Say what will hurt, and its cure. Reads no pickle; exit status 1 on an error."""
+    from model.doctor import artifact, examine_folder  # noqa: PLC0415
+    from model.doctor.artifact import locked  # noqa: PLC0415
+
+    versions = locked(LOCK)
+    found = examine_folder(Path(path), versions)
+    if found is None:
+        found = artifact.examine(*locate(path), versions)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode({"path": path, "findings": found}).decode() + "\n")
+    else:
+        show.findings(Console(), found)
+    if any(finding.severity == "error" for finding in found):
+        raise typer.Exit(1)
 
 
 def _live(registry: Registry, name: str) -> str | None:

@@ -70,7 +70,8 @@ class Manifest:
     """All of manifest.json; `digests` maps each other file of the artifact to its "sha256:…".
 
     `engine` is "onnx" when a compiled twin was proved equal, `parity` the figures of that proof (or of the attempt),
-    `notes` what a reader should know, such as why there is no twin.
+    `notes` what a reader should know, such as why there is no twin. `n_jobs` is what the estimator was fitted with, by
+    class; it is served with 1.
     """
 
     format: int
@@ -89,6 +90,7 @@ class Manifest:
     data: Mapping[str, Any] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    n_jobs: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def engines(self) -> tuple[EngineName, ...]:

@@ -89,7 +89,7 @@ def _build(
     limits: Limits,
 ) -> tuple[Manifest, dict[str, bytes]]:
     estimator = source.estimator()
-    force_one_job(estimator)
+    jobs = force_one_job(estimator)
     kind = task(estimator)
     found = describe.override(describe.features(estimator, sample), card.features)
     found = _really_nullable(estimator, found)
@@ -111,6 +111,7 @@ def _build(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         metrics=card.metrics,
         data=card.data,
+        n_jobs=jobs,
     )
     scorer = _proved(source, estimator, manifest, rows, data)
     files = {engine_joblib.FILE: source.content, **source.code}

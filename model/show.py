@@ -1,14 +1,18 @@
 """What the command line shows to people: tables of manifests, answers and stores. Build time only."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from model.faults import expected
 from model.manifest import Manifest
 from model.rows import Row
+
+if TYPE_CHECKING:
+    from model.doctor.finding import Finding
 
 _SHOWN = 20
 
@@ -62,6 +66,18 @@ def answers(console: Console, shown: Manifest, rows: Sequence[Row], answer: Mapp
     console.print(table)
     if len(rows) > _SHOWN:
         console.print(f"… and {len(rows) - _SHOWN} rows more (--json prints all)")
+
+
+def findings(console: Console, found: "Sequence[Finding]") -> None:
+    """Print what will hurt, the worst first, each with its cure."""
+    colours = {"error": "red", "warning": "yellow", "hint": "cyan"}
+    for severity, colour in colours.items():
+        for finding in found:
+            if finding.severity == severity:
+                where = f"[{colour}]{severity}[/{colour}] [bold]{escape(finding.where)}[/bold]"
+                console.print(f"{where} {escape(finding.what)}\n  → {escape(finding.cure)}", highlight=False)
+    if not found:
+        console.print("nothing found that will hurt")
 
 
 def listing(console: Console, url: str, found: Sequence[Mapping[str, Any]]) -> None:
