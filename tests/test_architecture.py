@@ -14,6 +14,7 @@ HANDLER_MAY_NOT = {"sklearn", "joblib", "numpy", "scipy", "onnxruntime", "skl2on
 MODEL_MAY_NOT = {"fastapi", "starlette", "mangum", "boto3", "botocore", "aws_lambda_powertools", "uvicorn", "handler"}
 BUILD_TIME = {
     "pack",
+    "doctor",
     "train",
     "source",
     "describe",

@@ -14,12 +14,13 @@ from sklearn.linear_model import LogisticRegression
 from tests.conftest import ROOT
 
 
-def run(*arguments: str | Path, status: int = 0, **env: str) -> str:
+def run(*arguments: str | Path, status: int = 0, out: bool = False, **env: str) -> str:
+    """Return what was printed: of a failure the error, unless `out` wants the output."""
     command = [sys.executable, "-m", "model", *map(str, arguments)]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "COLUMNS": "200"} | env
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == status, result.stderr
-    return result.stdout if status == 0 and result.stdout else result.stderr
+    return result.stdout if out or (status == 0 and result.stdout) else result.stderr
 
 
 def test_a_users_own_model_from_file_to_prediction(tmp_path: Path) -> None:
