@@ -86,7 +86,7 @@ lock: dev ## resolve pyproject.toml into the hashed requirements files
 # --- on Lambda
 
 build: dev ## build functions and layers into .aws-sam/build (ARCH=x86_64|arm64, FLAVOUR=onnx|joblib)
-	@ARCH=$(ARCH) FLAVOUR=$(FLAVOUR) $(SAM_IN_REGION) build --parameter-overrides Architecture=$(ARCH)
+	@ARCH=$(ARCH) $(SAM_IN_REGION) build --parameter-overrides Architecture=$(ARCH)
 	@$(PY) -m infra.built .aws-sam/build
 
 validate: dev ## check the template with SAM's translator and with its linter

@@ -224,13 +224,16 @@ def test_the_gates_name_the_flavour_and_what_is_largest(tmp_path: Path, capsys: 
 
 
 def test_models_count_against_lambdas_limit_and_not_the_flavours_ceiling(tmp_path: Path) -> None:
+    def sized(file: str, size: int) -> None:
+        with (tmp_path / file).open("wb") as sparse:
+            sparse.truncate(size)
+
     make(tmp_path, "layer/python/a.py")
     models = pack(tmp_path / "artifacts", "iris", "1.0.0", "onnx")
-    for file, size in (("model.onnx", 200_000_000), ("model.joblib", 200_000_000)):
-        with (models / "iris/1.0.0" / file).open("wb") as sparse:
-            sparse.truncate(size)
+    sized("layer/python/a.py", 100_000_000)
+    sized("artifacts/iris/1.0.0/model.onnx", 160_000_000)
+    sized("artifacts/iris/1.0.0/model.joblib", 160_000_000)
     layer.gates(tmp_path / "layer", "onnx", [], models)  # a function that runs the twin has no use for the pickle
-    with (models / "iris/1.0.0/model.onnx").open("ab") as sparse:
-        sparse.truncate(LIMIT)
+    sized("artifacts/iris/1.0.0/model.onnx", 170_000_000)
     with pytest.raises(SystemExit, match="over Lambda's 262,144,000"):
         layer.gates(tmp_path / "layer", "onnx", [], models)

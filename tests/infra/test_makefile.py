@@ -145,7 +145,12 @@ def test_build_and_deploy_give_sam_the_architecture_and_the_flavour_that_the_lay
     built = ["sam arm64 build --parameter-overrides Architecture=arm64", "-m infra.built .aws-sam/build"]
     assert make(project, "build", "ARCH=arm64") == built
     assert make(project, "build", "MACHINE=arm64") == built  # the default is this machine's own
-    assert make(project, "build", "ARCH=arm64", FLAVOUR="-onnx")[0] == built[0].replace("arm64 ", "arm64-onnx ", 1)
+    for named in (
+        {},
+        {"FLAVOUR": "-onnx"},
+    ):  # make hands on what it is given, on its command line or by the environment
+        asked = make(project, "build", "ARCH=arm64", *([] if named else ["FLAVOUR=-onnx"]), **named)
+        assert asked[0] == built[0].replace("arm64 ", "arm64-onnx ", 1)
     deployed = make(project, "deploy", "ARCH=arm64", "PARAMETERS=ModelDefault=babies MemorySize=2048")
     assert deployed[:2] == built
     assert deployed[2].endswith("deploy --parameter-overrides Architecture=arm64 ModelDefault=babies MemorySize=2048")
