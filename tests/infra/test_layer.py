@@ -10,7 +10,7 @@ import pytest
 from infra import layer, target
 from infra.flavour import FLAVOURS, FlavourName
 from infra.prune import prune
-from infra.target import LIMIT, compile_bytecode, drop_sources, platforms, readable
+from infra.target import compile_bytecode, drop_sources, platforms, readable
 from tests.infra.conftest import lay_out_dependencies
 from tests.infra.test_flavour import pack
 
