@@ -121,7 +121,8 @@ def main() -> None:
         done = parse(options.show.read_bytes())
     else:
         minutes = options.minutes or (2 if options.quick else 10)
-        done = run(plan.plan(options.repeat, quick=options.quick), Console(stderr=True), minutes * 60)
+        with trees.alone():
+            done = run(plan.plan(options.repeat, quick=options.quick), Console(stderr=True), minutes * 60)
         (output / "results.json").write_text(json.dumps(document(done), indent=1) + "\n")
     console = Console(width=max(Console().width, 150))
     report.show(done, console)

@@ -37,18 +37,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--calls", type=int, default=30_000, help="with one row; a hundredth of them with many")
     options = parser.parse_args()
-    lineup = Lineup(trees.build())
+    with trees.alone():
+        grown = soak_all(Lineup(trees.build()), options.calls)
+    if grown:
+        raise SystemExit(f"memory grew by more than {GROWTH / 1e6:g} MB: {', '.join(grown)}")
+
+
+def soak_all(lineup: Lineup, one: int) -> list[str]:
+    """Soak both engines, with one row and with many; returns those whose memory grew."""
     grown = []
     for engine in trees.ENGINES:
         case = Case(engine, "mixed", FULL)
-        for rows, calls in ((1, options.calls), (MANY, max(options.calls // 100, 100))):
+        for rows, calls in ((1, one), (MANY, max(one // 100, 100))):
             started = time.monotonic()
             growth = soak(lineup.function(case), lineup.requests(case.family)[rows], calls)
             seconds = time.monotonic() - started
             print(f"{engine}: {calls:,} calls with {rows:,} rows in {seconds:.0f} s, memory +{growth / 1e6:.1f} MB")
             grown += [engine] if growth > GROWTH else []
-    if grown:
-        raise SystemExit(f"memory grew by more than {GROWTH / 1e6:g} MB: {', '.join(grown)}")
+    return grown
 
 
 if __name__ == "__main__":

@@ -3,13 +3,16 @@
 All under .cache/bench: contenders' packages by the digest of their wheels, models by that of the code that packs them.
 """
 
+import fcntl
 import hashlib
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +40,18 @@ class Trees:
     code: Path
     layers: dict[str, Path]
     models: Path
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Exit if another run measures now: each would spoil the other's figures, and the folders are the same."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit("another benchmark runs on this machine: wait for its end") from None
+        yield
 
 
 def build() -> Trees:
@@ -74,7 +89,7 @@ def _layer(engine: str, models: Path) -> Path:
 
 
 def _kept(name: str, make: Callable[[Path], None]) -> Path:
-    """Return the folder of that name, made by `make` in a scratch folder beside it if it is not there."""
+    """Return the folder of that name; if it is not there, `make` fills it, and its predecessors go."""
     kept = CACHE / name
     if not kept.exists():
         scratch = kept.with_name(f".{name}-{os.getpid()}")
@@ -82,6 +97,8 @@ def _kept(name: str, make: Callable[[Path], None]) -> Path:
         scratch.mkdir(parents=True)
         print(f"Building {name}", flush=True)
         make(scratch)
+        for old in CACHE.glob(re.sub("[0-9a-f]{12}", "?" * 12, name)):
+            shutil.rmtree(old)
         scratch.rename(kept)
     return kept
 
