@@ -16,7 +16,7 @@ from rich.console import Console
 
 from bench import measure, plan, plot, report, trees
 from bench.figures import Case, Result, Run, document, parse
-from bench.lineup import Lineup, package
+from bench.lineup import CARD, Lineup, package
 from bench.s3 import bucket
 from bench.targets import verdicts
 from infra.cgroup import QuotaUnavailable, cpu_quota
@@ -50,7 +50,8 @@ def run_round(
         if i >= plan.fewest(steps) and time.monotonic() > deadline:
             break
         for step in (step for step in steps if i < step.first):
-            first[step.case].append(measure.first(functions[step.case], requests[1], vcpus))
+            request = requests[CARD if step.case.contender == "card" else 1]
+            first[step.case].append(measure.first(functions[step.case], request, vcpus))
     timed = {step.case: (lineup.timed(functions[step.case]), step.warm) for step in steps if step.warm}
     warm = measure.warm(timed, requests, vcpus, seconds * (1 - share))
     console.log(f"{case.family}, {case.vcpus:g} vCPU: {max(map(len, first.values()))} starts each")

@@ -22,9 +22,12 @@ TITLES = {
     "tutorial": "tutorial, with bytecode",
     "joblib": "ours, joblib engine",
     "onnx": "ours, compiled",
+    "card": "the same, asked for its card",
     "floor": "tuned floor, no framework",
     "empty": "a handler that does nothing",
 }
+CARD = 0
+"""The number of rows of the request that asks no model anything but what it is: FastAPI answers it."""
 FRAMES = frozenset({"mixed"})
 """Families whose estimator wants a data frame: there the tutorial brings pandas."""
 
@@ -47,7 +50,7 @@ class Lineup:
 
     def function(self, case: Case) -> Function:
         """The contender's function; its code folder is made anew."""
-        build = {"onnx": self._ours, "joblib": self._ours}.get(case.contender, self._theirs)
+        build = {"onnx": self._ours, "joblib": self._ours, "card": self._ours}.get(case.contender, self._theirs)
         return replace(build(case), memory=MEMORY[case.vcpus])
 
     def timed(self, function: Function) -> Function:
@@ -59,14 +62,15 @@ class Lineup:
     def requests(self, family: str) -> dict[int, Request]:
         """The events of a family by their number of rows."""
         found = json.loads((self.trees.models / family / "requests.json").read_text())
-        return {int(rows): Request(_event(entry["body"]), entry["predictions"]) for rows, entry in found.items()}
+        asked = {int(rows): Request(_event(entry["body"]), entry["predictions"]) for rows, entry in found.items()}
+        return asked | {CARD: Request(_card_event(family), [])}
 
     def _artifact(self, family: str) -> Path:
         return next((self.trees.models / family / "store").glob("*/*/manifest.json")).parent
 
     def _ours(self, case: Case) -> Function:
-        engine = cast(EngineName, case.contender)
-        models = self._fresh(f"models-{case.family}-{engine}")
+        engine = cast(EngineName, "onnx" if case.contender == "card" else case.contender)
+        models = self._fresh(f"models-{case.family}-{case.contender}")
         lay_out(self.trees.models / case.family / "store", models, engine)
         layers: tuple[Path, ...] = (self.trees.layers[engine], models)
         environment = {**_template().environment, "MODEL_DEFAULT": case.family}
@@ -132,4 +136,11 @@ def _event(body: str) -> bytes:
     """The sample event of a REST API, asking POST /predict with that body."""
     event = json.loads((ROOT / "events" / "http.json").read_text())
     event |= {"path": "/predict", "body": body, "pathParameters": {"proxy": "predict"}}
+    return json.dumps(event).encode()
+
+
+def _card_event(family: str) -> bytes:
+    path = f"models/{family}"
+    event = json.loads((ROOT / "events" / "http.json").read_text())
+    event |= {"path": f"/{path}", "httpMethod": "GET", "body": None, "pathParameters": {"proxy": path}}
     return json.dumps(event).encode()

@@ -17,7 +17,6 @@ from handler.observe import Call, Observer
 from handler.predict import PATHS, Predict
 from handler.settings import Settings
 from model.codec import json_rows
-from model.errors import ModelError
 from model.registry import Registry
 
 TITLE = "scikit-learn on AWS Lambda"
@@ -27,11 +26,12 @@ def create_app(registry: Registry, settings: Settings, observer: Observer) -> Fa
     """Return the application; building it loads nothing, the registry does."""
     # FastAPI asks OpenTelemetry's providers on every call whether anybody configured them: 30 µs.
     silent: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
-    app = FastAPI(title=TITLE, redoc_url=None, docs_url=None, telemetry=silent)
+    # A redirect to the path without its slash would lose the stage of a REST API.
+    app = FastAPI(title=TITLE, redoc_url=None, docs_url=None, redirect_slashes=False, telemetry=silent)
     app.openapi = lambda: openapi.document(registry, settings)  # type: ignore[method-assign]
     # FastAPI's own stack has four layers more (30 µs a call) for what no route here uses: dependencies, forms, a 500 of
     # its own. HttpCall answers whatever happens.
-    errors = ExceptionMiddleware(app.router, {ModelError: _model_error, HTTPException: _http_error})
+    errors = ExceptionMiddleware(app.router, {HTTPException: _http_error})
     app.middleware_stack = HttpCall(errors, observer)
     app.router.routes += [Route(path, Predict(registry, settings), methods=["POST"]) for path in PATHS]
     app.add_route("/docs", _docs, methods=["GET"])
@@ -58,16 +58,6 @@ def _reader(describe: catalogue.Describe, registry: Registry) -> Callable[[Reque
 
 def _json(document: Any, status: int = 200, media: str = "application/json", **headers: str) -> Response:
     return Response(json_rows.encode(document), status, headers, media)
-
-
-async def _model_error(request: Request, error: Exception) -> Response:
-    call: Call = request.scope["call"]
-    if not isinstance(error, ModelError):
-        raise error
-    call.error = type(error).__name__
-    status = problems.status_of(error)
-    retry = {"retry-after": str(problems.RETRY_AFTER_SECONDS)} if status == 503 else {}
-    return _json(problems.of_error(error, call.identifier), status, problems.MEDIA_TYPE, **retry)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

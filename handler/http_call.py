@@ -3,31 +3,36 @@
 Pure ASGI: a `@app.middleware` costs 200 µs a call, this 2.
 """
 
-import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from handler import problems
 from handler.observe import Call, Observer
+from model.errors import ModelError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class HttpCall:
-    """Puts a `Call` into the scope, adds X-Request-Id, writes the line; an unexpected error becomes a 500 problem."""
+    """Puts a `Call` into the scope, adds X-Request-Id, writes the line; errors become problems, unexpected ones a 500.
 
-    def __init__(self, app: ASGIApp, observer: Observer) -> None:
+    Around another one it does nothing.
+    """
+
+    def __init__(self, app: "ASGIApp", observer: Observer) -> None:
         self._app = app
         self._observer = observer
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        if scope["type"] != "http" or "call" in scope:
             await self._app(scope, receive, send)
             return
         call = scope["call"] = Call("http", *identifiers(scope))
         call.fields["method"] = scope["method"]
 
-        async def send_with_id(message: Message) -> None:
+        async def send_with_id(message: "Message") -> None:
             if message["type"] == "http.response.start":
                 call.status = message["status"]
                 message["headers"] = [*message.get("headers", []), (b"x-request-id", call.identifier.encode())]
@@ -36,24 +41,39 @@ class HttpCall:
         try:
             await self._app(scope, receive, send_with_id)
         except Exception as error:
-            self._observer.unexpected(error)
-            call.error = type(error).__name__
+            problem = self._problem(error, call)
             if call.status is None:
-                await _internal_error(send_with_id, call.identifier)
+                await _answer(send_with_id, problem)
         finally:
             self._observer.finish(call)
 
+    def _problem(self, error: Exception, call: Call) -> dict[str, Any]:
+        call.error = type(error).__name__
+        if isinstance(error, ModelError):
+            return problems.of_error(error, call.identifier)
+        if isinstance(error, problems.Refused):
+            call.error = f"Http{error.status}"
+            return problems.document(error.status, error.detail, call.identifier)
+        self._observer.unexpected(error)
+        return problems.document(500, "an unexpected error, logged under this id", call.identifier)
 
-def identifiers(scope: Scope) -> tuple[str, str | None]:
+
+def identifiers(scope: "Scope") -> tuple[str, str | None]:
     """Return the request's id by API Gateway, else by Lambda, else a new one; and Lambda's of the invocation."""
     event: Any = scope.get("aws.event") or {}
     own: str | None = getattr(scope.get("aws.context"), "aws_request_id", None)
     given = (event.get("requestContext") or {}).get("requestId") or own
-    return str(given) if given else str(uuid.uuid4()), own
+    if not given:
+        import uuid  # noqa: PLC0415  -- behind API Gateway and on Lambda there always is one
+
+        given = uuid.uuid4()
+    return str(given), own
 
 
-async def _internal_error(send: Send, identifier: str) -> None:
-    body = msgspec.json.encode(problems.document(500, "an unexpected error, logged under this id", identifier))
+async def _answer(send: "Send", problem: dict[str, Any]) -> None:
+    body = msgspec.json.encode(problem)
     headers = [(b"content-type", problems.MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 500, "headers": headers})
+    if problem["status"] == 503:
+        headers.append((b"retry-after", str(problems.RETRY_AFTER_SECONDS).encode()))
+    await send({"type": "http.response.start", "status": problem["status"], "headers": headers})
     await send({"type": "http.response.body", "body": body})

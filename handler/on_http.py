@@ -1,4 +1,4 @@
-"""API Gateway (REST and HTTP APIs) and load balancers → the FastAPI application, through Mangum."""
+"""API Gateway (REST and HTTP APIs) and load balancers → the FastAPI application and what stands in front, by Mangum."""
 
 import gc
 
@@ -12,16 +12,20 @@ from typing import Any
 from mangum import Mangum
 
 from handler import problems, runtime
-from handler.api import create_app
+from handler.front import Front
+from handler.http_call import HttpCall
 
 # At import, so that Lambda does it once and bills it as initialisation: never in a request.
 _runtime = runtime.start(os.environ)
-_app = create_app(_runtime.registry, _runtime.settings, _runtime.observer)
+
+_front = Front(_runtime.registry, _runtime.settings, _runtime.observer)
 # Mangum runs every call on the thread's current loop; Python 3.14 no longer makes one, 3.12 and 3.13 warn.
 asyncio.set_event_loop(asyncio.new_event_loop())
 # lifespan: Mangum would run it on every call. Text types: without them problem+json leaves as base64.
 _adapter = Mangum(
-    _app, lifespan="off", text_mime_types=["text/", "application/json", problems.MEDIA_TYPE, "application/javascript"]
+    HttpCall(_front, _runtime.observer),
+    lifespan="off",
+    text_mime_types=["text/", "application/json", problems.MEDIA_TYPE, "application/javascript"],
 )
 
 gc.freeze()

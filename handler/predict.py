@@ -3,10 +3,10 @@
 A route of Starlette's own costs 20 µs more for a Request, a Response and another layer of error handling.
 """
 
-from starlette.exceptions import HTTPException
-from starlette.types import Receive, Scope, Send
+from typing import TYPE_CHECKING
 
 from handler.observe import Call
+from handler.problems import Refused
 from handler.settings import Settings
 from model.codec import json_rows
 from model.errors import TooLarge
@@ -14,18 +14,33 @@ from model.registry import Registry
 from model.rows import Request
 from model.scorer import Scorer
 
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
 PATHS = ("/predict", "/models/{name}/predict", "/models/{name}/versions/{version}/predict")
 _JSON = (b"content-type", b"application/json")
 
 
+def route(path: str) -> dict[str, str] | None:
+    """Return the parameters of a path that `PATHS` has, None for any other: 1 µs, where a router takes 15."""
+    match path.split("/"):
+        case ["", "predict"]:
+            return {}
+        case ["", "models", name, "predict"] if name:
+            return {"name": name}
+        case ["", "models", name, "versions", version, "predict"] if name and version:
+            return {"name": name, "version": version}
+    return None
+
+
 class Predict:
-    """POST a request in any native form, get the answer as JSON; raises the model's errors and HTTPException 415."""
+    """POST a request in any native form, get the answer as JSON; raises the model's errors and Refused."""
 
     def __init__(self, registry: Registry, settings: Settings) -> None:
         self._registry = registry
         self._settings = settings
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         call: Call = scope["call"]
         call.fields["operation"] = "predict"
         path = scope["path_params"]
@@ -44,7 +59,7 @@ class Predict:
         await send({"type": "http.response.body", "body": answer})
 
 
-def _headers(scope: Scope) -> tuple[str, bytes]:
+def _headers(scope: "Scope") -> tuple[str, bytes]:
     """Return content type and content length, empty where there is none; of several the last."""
     media = length = b""
     for name, value in scope["headers"]:
@@ -55,7 +70,7 @@ def _headers(scope: Scope) -> tuple[str, bytes]:
     return media.decode("latin-1"), length
 
 
-async def read(receive: Receive, length: bytes, limit: int) -> bytes:
+async def read(receive: "Receive", length: bytes, limit: int) -> bytes:
     """Read the body, and stop as soon as it is longer than `limit` bytes, whatever its headers say."""
     if length.isdigit() and int(length) > limit:
         raise TooLarge(f"a body of {int(length)} bytes, at most {limit} are taken")
@@ -75,11 +90,11 @@ def decode(content_type: str, body: bytes, scorer: Scorer) -> Request:
     media = media.strip().lower()
     charset = parameters.lower().partition("charset=")[2].strip(' "')
     if charset not in {"", "utf-8", "utf8", "us-ascii"}:
-        raise HTTPException(415, "expected UTF-8")
+        raise Refused(415, "expected UTF-8")
     if media in {"", "application/json"} or media.endswith("+json"):
         return json_rows.decode(body, scorer.schema)
     if media == "text/csv":
         from model.codec import csv_rows  # noqa: PLC0415  -- most deployments never see one
 
         return csv_rows.decode(body, scorer.schema)
-    raise HTTPException(415, "expected application/json or text/csv")
+    raise Refused(415, "expected application/json or text/csv")

@@ -94,6 +94,8 @@ def loaded(code: str, **env: str) -> set[str]:
 NEVER_SERVED = {"boto3", "s3transfer", "typer", "skops", "uvicorn", "pytest", "requests"}
 
 
+# 150 ms of a cold start that no prediction needs: see handler.front.
+FRAMEWORK = {"fastapi", "starlette", "pydantic", "opentelemetry"}
 ENGINES = {"onnx": {"onnxruntime"}, "joblib": {"sklearn", "scipy", "joblib"}}
 
 
@@ -106,7 +108,7 @@ def test_a_bundled_model_loads_its_engine_and_no_sdk(edge: str, engine: str, pac
     other = "joblib" if engine == "onnx" else "onnx"
     assert ENGINES[engine] <= found
     assert not found & ENGINES[other]
-    assert ("fastapi" in found) == (edge == "on_http")
+    assert not found & FRAMEWORK
 
 
 def test_the_application_needs_no_engine_until_a_model_is_asked_for(tmp_path: Path) -> None:
@@ -120,9 +122,9 @@ def test_the_command_line_helps_and_inspects_without_an_engine(packed: Path) -> 
     assert not loaded(code) & {"sklearn", "joblib", "numpy", "pandas"}
 
 
-@pytest.mark.parametrize(("edge", "ceiling"), [("on_http", 550), ("on_invoke", 260)])
+@pytest.mark.parametrize(("edge", "ceiling"), [("on_http", 320), ("on_invoke", 260)])
 def test_what_an_edge_imports_stays_within_its_ceiling(edge: str, ceiling: int, tmp_path: Path) -> None:
-    """Counted in modules, which noise cannot cross: 495 and 215 when this was written, before any model."""
+    """Counted in modules, which noise cannot cross: 280 and 218 when this was written, before any model."""
     code = f"import handler.{edge}, sys\nprint(len(sys.modules))"
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "MODEL_STORE": tmp_path.as_uri()}
     env["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
