@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench import measure, plan, prices, report, targets
+from bench import measure, plan, prices, report, startup, targets
 from bench.__main__ import run_round
 from bench.figures import Case, Result, Run, Source, Warm, document, parse, percentile
 from bench.lineup import Lineup, Request, _event
@@ -215,3 +215,15 @@ def test_a_wrong_answer_is_no_measurement(lineup: Lineup) -> None:
     wrong = Request(_event(json.dumps({"instances": [[6.1, 2.8, 4.7, 1.2]]})), [2])
     with pytest.raises(measure.WrongAnswer, match="floor"):
         measure.first(lineup.function(Case("floor", "iris", 1.0)), wrong, None)
+
+
+def test_the_import_report_is_added_up_by_package() -> None:
+    report = """import time: self [us] | cumulative | imported package
+import time:      1500 |       1500 |     numpy._core
+import time:       500 |       2000 |   numpy
+import time:       250 |        250 |   json.decoder
+import time:      4000 |       9000 | handler.on_http
+import time:       100 |        100 |   model.rows
+"""
+    found = startup.parts(report)
+    assert found == {"numpy": 2.0, "the standard library": 0.25, startup.LOAD: 4.0, "our own modules": 0.1}
