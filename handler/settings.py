@@ -12,6 +12,8 @@ Mismatch = Literal["refuse", "warn"]
 MIB = 1024 * 1024
 SERVICE, NAMESPACE = "sklearn-on-lambda", "SklearnOnLambda"
 LAMBDA_MARK = "AWS_LAMBDA_FUNCTION_NAME"
+_VCPU_MB = 1769
+"""Lambda gives one vCPU for so much memory, six at most."""
 
 
 class SettingsError(ValueError):
@@ -20,10 +22,10 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a deployment decides: each field is the variable MODEL_<NAME>, but the last four, which have usual names.
+    """What a deployment decides: each field is the variable MODEL_<NAME>, but the last five, which have usual names.
 
     `endpoint` is AWS_ENDPOINT_URL; `service` and `namespace` are Powertools' own variables; `function` is Lambda's name
-    for the function, None elsewhere.
+    for the function, None elsewhere; `vcpus` follows from its memory, 1 elsewhere.
     """
 
     store: str
@@ -39,6 +41,7 @@ class Settings:
     service: str = SERVICE
     namespace: str = NAMESPACE
     function: str | None = None
+    vcpus: int = 1
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -66,6 +69,7 @@ class Settings:
             endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
             service=env.get("POWERTOOLS_SERVICE_NAME") or SERVICE,
             function=env.get(LAMBDA_MARK) or None,
+            vcpus=max(1, int(env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE") or 0) // _VCPU_MB),
             namespace=env.get("POWERTOOLS_METRICS_NAMESPACE") or NAMESPACE,
         )
 

@@ -13,11 +13,15 @@ from model.trust import Trust
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a deployment asks of artifacts: whom it trusts, what another scikit-learn is worth, which engines run."""
+    """What a deployment asks of artifacts: whom it trusts, what another scikit-learn is worth, which engines run.
+
+    `threads` is the number of whole vCPUs.
+    """
 
     trust: Trust = field(default_factory=Trust)
     version_mismatch: str = "refuse"
     engines: tuple[EngineName, ...] | None = None
+    threads: int = 1
 
 
 def read_manifest(store: Store, name: str, version: str, policy: Policy) -> Manifest:
@@ -43,7 +47,8 @@ def open_artifact(store: Store, name: str, version: str, policy: Policy) -> Scor
     engine = available(manifest, policy.engines)
     policy.trust.check_engine(f"{name}/{version}", engine, remote=store.remote)
     files = {file: _verified(store, manifest, file) for file in (*files_of(manifest, engine), golden.FILE)}
-    scorer = Scorer(manifest, load_engine(engine, manifest, files, policy.version_mismatch), engine)
+    loaded = load_engine(engine, manifest, files, policy.version_mismatch, policy.threads)
+    scorer = Scorer(manifest, loaded, engine)
     golden.replay(scorer, files[golden.FILE])
     return scorer
 
