@@ -116,7 +116,7 @@ def s3(s3_endpoint: str, packed: Path) -> Iterator[Any]:
 
 
 def next_version(store: Path, name: str, version: str, **members: Any) -> Path:
-    """Make a version out of 1.0.0: the same files under another manifest, with `members` changed. Returns its folder."""
+    """Make a version out of 1.0.0: the same files, another manifest with `members` changed. Returns its folder."""
     import shutil  # noqa: PLC0415
 
     folder = Path(shutil.copytree(store / name / "1.0.0", store / name / version))

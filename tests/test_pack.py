@@ -282,7 +282,7 @@ def test_skops_is_read_when_it_holds_only_trusted_types(tmp_path: Path) -> None:
     manifest = pack(read_source(tmp_path / "m.skops"), Store((tmp_path / "store").as_uri()), "m", "1")
     assert manifest.estimator == "LinearRegression"
     dump(make_pipeline(FunctionTransformer(test_text_is_one_feature), LinearRegression()), tmp_path / "bad.skops")
-    with pytest.raises(PackingRefused, match="types that skops does not trust"):
+    with pytest.raises(PackingRefused, match="types that nobody vouches for"):
         read_source(tmp_path / "bad.skops")
 
 
@@ -299,3 +299,42 @@ def test_the_file_is_kept_to_the_byte(tmp_path: Path) -> None:
     packed(LinearRegression().fit([[0.0], [1.0]], [0, 1]), tmp_path)
     assert (tmp_path / "store/m/1/model.joblib").read_bytes() == (tmp_path / "estimator.joblib").read_bytes()
     assert Source((tmp_path / "estimator.joblib").read_bytes()).estimator() is not None
+
+
+def test_a_forest_in_a_skops_file_passes_the_audit(tmp_path: Path) -> None:
+    from skops.io import dump  # noqa: PLC0415
+
+    from model.skops_audit import ALLOWED  # noqa: PLC0415
+
+    rows = np.random.default_rng(0).normal(size=(40, 3))
+    forest = RandomForestClassifier(5, random_state=0).fit(rows, rows[:, 0] > 0)
+    dump(forest, tmp_path / "forest.skops")
+    found = read_source(tmp_path / "forest.skops").estimator()
+    assert found.predict(rows).tolist() == forest.predict(rows).tolist()
+    # Nothing on the list calls anything: no functions, no transformers of them, no other library's types.
+    assert all(name.startswith("sklearn.") and "Function" not in name for name in ALLOWED)
+
+
+def test_a_skops_file_that_would_leave_a_mark_leaves_none(tmp_path: Path) -> None:
+    from skops.io import dump  # noqa: PLC0415
+
+    evil = make_pipeline(FunctionTransformer(os.system), LinearRegression())
+    dump(evil, tmp_path / "evil.skops")
+    with pytest.raises(PackingRefused, match="nobody vouches for: .*system"):
+        read_source(tmp_path / "evil.skops")
+    (tmp_path / "broken.skops").write_bytes(b"no archive")
+    with pytest.raises(PackingRefused, match=r"broken\.skops is no skops file"):
+        read_source(tmp_path / "broken.skops")
+
+
+def test_a_type_of_ones_own_is_allowed_by_its_name(tmp_path: Path) -> None:
+    from skops.io import dump, get_untrusted_types  # noqa: PLC0415
+
+    dump(make_pipeline(FunctionTransformer(test_text_is_one_feature), LinearRegression()), tmp_path / "own.skops")
+    (name,) = get_untrusted_types(file=tmp_path / "own.skops")
+    with pytest.raises(PackingRefused, match="a LinearRegression|not a scikit-learn|fit|nobody") as caught:
+        read_source(tmp_path / "own.skops")
+    assert name in str(caught.value)
+    assert (
+        read_source(tmp_path / "own.skops", allow=[name]).estimator().steps[0][1].func.__name__ == name.split(".")[-1]
+    )
