@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.test_command_line import run
 AWS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL")
 
 
-def env(shelf: Shelf) -> dict[str, str]:
+def env(shelf: Shelf) -> dict[str, Any]:
     return {name: os.environ[name] for name in AWS if name in os.environ} | {"MODEL_STORE": shelf.url}
 
 
@@ -52,7 +53,7 @@ def test_from_a_key_to_a_rollback(store: Path, shelf: Shelf, tmp_path: Path) -> 
 def test_pruning_asks_and_an_error_is_a_sentence(store: Path, tmp_path: Path) -> None:
     for version in ("2", "3", "4"):
         next_version(store, "iris", version)
-    place = {"MODEL_STORE": store.as_uri()}
+    place: dict[str, Any] = {"MODEL_STORE": store.as_uri()}
     run("promote", "iris", "4", "--by", "ann", **place)
     asked = run("prune", "iris", "--keep", "1", "--grace", "0", status=1, **place)  # nobody answers: aborted
     assert "iris/2" in asked

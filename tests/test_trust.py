@@ -138,7 +138,10 @@ def test_labelled_serves_the_twin_that_the_label_names_and_never_unpickles(
     packed: Path, shelf: Shelf, tmp_path: Path
 ) -> None:
     put(shelf, packed)
-    fresh = lambda policy: Registry(Store(shelf.url, shelf.endpoint), policy=policy)  # noqa: E731
+
+    def fresh(policy: Policy) -> Registry:
+        return Registry(Store(shelf.url, shelf.endpoint), policy=policy)
+
     with pytest.raises(ArtifactUntrusted, match="has no label, and MODEL_TRUST=labelled serves labelled versions only"):
         fresh(LABELLED).scorer("iris")
     rollout.promote(shelf, "iris", "1.0.0", Mover.now("ann"), policy=Policy(engines=("onnx",)))
