@@ -29,6 +29,7 @@ from model.artifact import Policy, open_artifact
 from model.errors import ArtifactIncompatible, PackingRefused
 from model.manifest import Manifest
 from model.pack import Card, pack
+from model.registry import Registry
 from model.scorer import Scorer
 from model.source import Source, read_sample, read_source
 from model.store import Store
@@ -353,3 +354,23 @@ def test_a_type_of_ones_own_is_allowed_by_its_name(tmp_path: Path) -> None:
     assert (
         read_source(tmp_path / "own.skops", allow=[name]).estimator().steps[0][1].func.__name__ == name.split(".")[-1]
     )
+
+
+def test_packing_into_a_bucket_publishes(s3: Any, s3_endpoint: str) -> None:
+    store = Store("s3://models/packed", s3_endpoint)
+    source = Source(_dumped(LinearRegression().fit([[0.0], [1.0]], [0, 1])))
+    for version in ("1", "2"):
+        pack(source, store, "m", version)
+    assert Registry(Store("s3://models/packed", s3_endpoint)).live("m") == "1"
+    keys = [e["Key"] for e in s3.list_objects_v2(Bucket="models", Prefix="packed/m/2/")["Contents"]]
+    assert {"packed/m/2/publisher.json", "packed/m/2/manifest.json"} < set(keys)
+    with pytest.raises(PackingRefused, match="m/2 exists"):
+        pack(source, store, "m", "2")
+
+
+def _dumped(estimator: Any) -> bytes:
+    import io  # noqa: PLC0415
+
+    buffer = io.BytesIO()
+    joblib.dump(estimator, buffer)
+    return buffer.getvalue()
