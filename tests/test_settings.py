@@ -3,6 +3,7 @@ import pytest
 from handler.settings import VARIABLES, Settings, SettingsError
 
 DIGEST = "sha256:" + "a" * 64
+KEY = "ed25519:" + "A" * 43 + "="
 
 
 def test_the_defaults_are_a_local_folder_here_and_the_layer_on_lambda() -> None:
@@ -17,6 +18,7 @@ def test_every_variable_is_read() -> None:
             "MODEL_DEFAULT": "iris",
             "MODEL_TRUST": "pinned",
             "MODEL_PINS": f"iris/1.0.0={DIGEST}, babies/1.0.0={DIGEST}",
+            "MODEL_PUBLIC_KEYS": f"{KEY}, {KEY}",
             "MODEL_VERSION_MISMATCH": "warn",
             "MODEL_ENGINES": "onnx, joblib",
             "MODEL_MAX_BODY_BYTES": "10",
@@ -28,6 +30,7 @@ def test_every_variable_is_read() -> None:
     assert settings.pins == {"iris/1.0.0": DIGEST, "babies/1.0.0": DIGEST}
     assert (settings.trust, settings.max_body_bytes, settings.max_rows) == ("pinned", 10, 2)
     assert settings.engines == ("onnx", "joblib")
+    assert settings.public_keys == (KEY, KEY)
     assert settings.endpoint == "http://127.0.0.1:5000"
 
 
@@ -43,6 +46,8 @@ def test_an_empty_value_is_unset_as_a_template_passes_it() -> None:
         ({"MODEL_DEFAULT": "../x"}, "MODEL_DEFAULT: expected a model's name"),
         ({"MODEL_TRUST": "yes"}, "MODEL_TRUST: expected one of bundled, pinned"),
         ({"MODEL_PINS": "iris=sha256:1"}, "MODEL_PINS: expected name/version"),
+        ({"MODEL_PUBLIC_KEYS": "ed25519:abc"}, "MODEL_PUBLIC_KEYS: expected ed25519:<44 characters of base64>"),
+        ({"MODEL_TRUST": "signed"}, "MODEL_PUBLIC_KEYS: expected at least one public key"),
         ({"MODEL_VERSION_MISMATCH": "ignore"}, "MODEL_VERSION_MISMATCH: expected one of refuse, warn"),
         ({"MODEL_ENGINES": "onnx,torch"}, "MODEL_ENGINES: expected one of onnx, joblib"),
         ({"MODEL_MAX_ROWS": "0"}, "MODEL_MAX_ROWS: expected a whole number above 0"),

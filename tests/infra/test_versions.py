@@ -13,6 +13,7 @@ CHANGED = {
     "ModelDefault": "babies",
     "ModelTrust": "pinned",
     "ModelPins": "iris=sha256:0",
+    "ModelPublicKeys": "ed25519:0",
     "Architecture": "arm64",
     "MemorySize": "2048",
     "LogRetentionDays": "7",
