@@ -77,7 +77,7 @@ def answer(
 def items(event: Mapping[str, Any], runtime: Runtime, call: Call) -> Document:
     """Answer a Step Functions batch: {"results": [answer or problem, ...], "failed": n}, in the order of its items.
 
-    Raises what `Retry` can mend or the whole batch shares: an ArtifactError, or UnknownModel for BatchInput's own model.
+    Raises what `Retry` can mend or all items share: an ArtifactError, or UnknownModel for BatchInput's own model.
     """
     messages = jobs.from_items(event, call.identifier)
     common = event.get("BatchInput") or {}

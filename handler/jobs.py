@@ -31,7 +31,7 @@ class Message:
     """One question as it was delivered, perhaps not for the first time.
 
     `identifier` names the delivery (message id, event id). `correlation` is the caller's own id, or the same.
-    `result` is the same for every repeat of the question, and goes out with its answer. `group` is set where order counts.
+    `result` names its answer, the same for every repeat. `group` is set where order counts.
     """
 
     identifier: str
@@ -71,7 +71,7 @@ def _record(record: Mapping[str, Any], limit: int) -> Message:
 
 
 def from_bus(event: Mapping[str, Any]) -> Message:
-    """Read a "Prediction Requested" event of EventBridge; raises InvalidRows for any other: to answer answers never ends."""
+    """Read a "Prediction Requested" event; raises InvalidRows for any other: to answer answers would never end."""
     if event.get("detail-type") != REQUESTED:
         raise InvalidRows((Fault("/detail-type", f'expected "{REQUESTED}"'),))
     return _message(event["id"], event["detail"], event)
@@ -83,7 +83,7 @@ def is_batch(event: Any) -> bool:
 
 
 def from_items(event: Mapping[str, Any], request: str) -> list[Message]:
-    """Read a Step Functions batch: each item is a row or a request, over what BatchInput says of all; raises InvalidRows.
+    """Read a batch of Step Functions: items are rows or requests, over what BatchInput says of all; raises InvalidRows.
 
     An item without an id is called by the batch's own ("id" in BatchInput, else `request`) and its place in it.
     """
@@ -122,7 +122,7 @@ def _message(identifier: str, question: Any, original: Any, group: str | None = 
 
 
 def _result(correlation: str, question: Any) -> str:
-    """Name the answer by the caller's id and the question: sent twice it is one, an id used for two questions is two."""
+    """Name the answer by the caller's id and the question: sent twice it is one, with another question it is two."""
     digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
     return str(uuid.uuid5(_NAMESPACE, f"{correlation}\n{digest}"))
 

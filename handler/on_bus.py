@@ -1,4 +1,4 @@
-"""EventBridge's "Prediction Requested" → "Prediction Made" or "Prediction Refused", or a raised error: Lambda's retry."""
+"""EventBridge's "Prediction Requested" → "Prediction Made" or "Prediction Refused", or an error: Lambda tries again."""
 
 import gc
 
