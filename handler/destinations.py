@@ -14,8 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from handler.replies import DeliveryFailed, Reply, shipments
 from handler.settings import Settings
 
-# One call takes 10 s at the very most: three attempts, and what botocore waits between them when it is throttled.
-CALL_SECONDS = 10.0
+# One call takes 12 s at the very most: three attempts of 3 s, and up to 1 and 2 s that botocore waits between them.
+CALL_SECONDS = 12.0
 _CONFIG = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 3})
 Failures = dict[int, Exception]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from handler.destinations import Destination, Outlets
 
 # What one send may take at most (destinations.CALL_SECONDS); of a function that has less than twice of it, half.
-RESERVE_SECONDS = 10.0
+RESERVE_SECONDS = 12.0
 _REASON = 300  # characters
 
 

@@ -1,4 +1,4 @@
-"""What becomes of each message: answered, refused or returned, exactly one, whatever the mixture and the destinations."""
+"""What becomes of each message: exactly one of answered, refused and returned, whatever the mixture."""
 
 import json
 from collections.abc import Callable, Sequence
