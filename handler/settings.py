@@ -40,6 +40,9 @@ class Settings:
     max_body_bytes: int = 6 * MIB
     max_rows: int = 10_000
     path: Path | None = None
+    results_queue: str | None = None
+    errors_queue: str | None = None
+    results_bus: str | None = None
     endpoint: str | None = None
     service: str = SERVICE
     namespace: str = NAMESPACE
@@ -70,6 +73,9 @@ class Settings:
             max_body_bytes=_count("MODEL_MAX_BODY_BYTES", given.get("MODEL_MAX_BODY_BYTES"), 6 * MIB),
             max_rows=_count("MODEL_MAX_ROWS", given.get("MODEL_MAX_ROWS"), 10_000),
             path=Path(path) if path else None,
+            results_queue=_queue("MODEL_RESULTS_QUEUE", given.get("MODEL_RESULTS_QUEUE")),
+            errors_queue=_queue("MODEL_ERRORS_QUEUE", given.get("MODEL_ERRORS_QUEUE")),
+            results_bus=_bus(given.get("MODEL_RESULTS_BUS")),
             endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
             service=env.get("POWERTOOLS_SERVICE_NAME") or SERVICE,
             function=env.get(LAMBDA_MARK) or None,
@@ -89,6 +95,9 @@ VARIABLES = (
     "MODEL_MAX_BODY_BYTES",
     "MODEL_MAX_ROWS",
     "MODEL_PATH",
+    "MODEL_RESULTS_QUEUE",
+    "MODEL_ERRORS_QUEUE",
+    "MODEL_RESULTS_BUS",
 )
 
 
@@ -128,6 +137,18 @@ def _count(variable: str, value: str | None, default: int) -> int:
     if not value.isascii() or not value.isdigit() or int(value) == 0:
         raise SettingsError(f"{variable}: expected a whole number above 0")
     return int(value)
+
+
+def _queue(variable: str, value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"https?://[^/\s]+/\d+/[\w-]{1,75}(\.fifo)?", value):
+        raise SettingsError(f"{variable}: expected a queue's URL, https://sqs.region.amazonaws.com/account/name")
+    return value
+
+
+def _bus(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"(arn:aws[\w-]*:events:[\w-]+:\d{12}:event-bus/)?[\w./-]{1,256}", value):
+        raise SettingsError("MODEL_RESULTS_BUS: expected the name or the ARN of an event bus")
+    return value
 
 
 def _pins(value: str) -> dict[str, str]:

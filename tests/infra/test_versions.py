@@ -19,13 +19,17 @@ CHANGED = {
     "LogRetentionDays": "7",
     "ThrottleRate": "7",
     "ThrottleBurst": "7",
+    "QueueTrigger": "fifo",
+    "QueueConcurrency": "7",
+    "BusTrigger": "own",
+    "AlarmTopic": "arn:aws:sns:us-east-1:123456789012:alarms",
 }
 
 
 def versions(parameters: dict[str, str] | None = None, edit: Edit | None = None) -> set[str]:
     """The logical ids of the published versions: CloudFormation publishes one whenever there is a new id."""
     found = set(of_type(translate(parameters, edit)["Resources"], "AWS::Lambda::Version"))
-    assert len(found) == 2
+    assert len(found) == 4
     return found
 
 
@@ -59,7 +63,7 @@ def new_variable(template: dict[str, Any]) -> None:
     ],
     ids=["code", "setting", "models", "dependencies"],
 )
-def test_a_change_of_what_is_deployed_publishes_both_functions(edit: Edit, before: set[str]) -> None:
+def test_a_change_of_what_is_deployed_publishes_every_function(edit: Edit, before: set[str]) -> None:
     assert not versions(edit=edit) & before
 
 
@@ -71,6 +75,7 @@ def _used_by_functions() -> set[str]:
     """The parameters that a function's properties refer to, by reading the translated template."""
     template = translate()
     text = json.dumps(of_type(template["Resources"], "AWS::Lambda::Function"))
+    text += json.dumps([value for name, value in template["Conditions"].items() if f'"Fn::If": ["{name}"' in text])
     return {name for name in template["Parameters"] if f'"Ref": "{name}"' in text or f"${{{name}}}" in text}
 
 
