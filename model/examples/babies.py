@@ -22,11 +22,11 @@ SEED = 42
 PUBLISHED = {"r2": 0.340, "mse": 228.5}
 FEATURES = {
     "gestation": {"unit": "days", "description": "length of the pregnancy"},
-    "parity": {"description": "0 = first born, 1 otherwise"},
+    "parity": {"description": "birth order", "labels": ("first born", "later born")},
     "age": {"unit": "years", "description": "the mother's age"},
     "height": {"unit": "inches", "description": "the mother's height"},
     "weight": {"unit": "pounds", "description": "the mother's weight before the pregnancy"},
-    "smoke": {"description": "1 = the mother smokes, 0 = not"},
+    "smoke": {"description": "whether the mother smokes", "labels": ("no", "yes")},
 }
 
 
