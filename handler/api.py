@@ -51,7 +51,7 @@ async def _docs(_: Request) -> Response:
 
 def _front(registry: Registry, settings: Settings) -> Callable[[Request], Any]:
     async def front(request: Request) -> Response:
-        accept = request.headers.get("accept", "")
+        accept = request.headers.get("accept", "").lower()
         if "text/html" in accept:
             from handler import page  # noqa: PLC0415  -- no prediction needs it
 

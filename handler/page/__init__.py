@@ -30,9 +30,9 @@ class Asset:
 
 
 def prefers(accept: str) -> bool:
-    """Tell whether an Accept header asks for text/html by name, and for JSON less."""
+    """Tell whether an Accept header, in small letters, asks for text/html by name, and for JSON less."""
     weights = {"text/html": 0.0, "application/json": 0.0, "application/*": 0.0, "*/*": 0.0}
-    for part in accept.lower().split(","):
+    for part in accept.split(","):
         media, *parameters = (piece.strip() for piece in part.split(";"))
         weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
         if media in weights:

@@ -64,6 +64,7 @@ async function open(summary, version, given = new URLSearchParams()) {
   card_.render($("card"), card, summary, card.state);
   state.form = new Form($("fields"), card.features, changed);
   state.form.fill(Object.fromEntries(card.features.filter((f) => given.has(f.name)).map((f) => [f.name, given.get(f.name) === "" && f.nullable ? null : read(given.get(f.name), f)])));
+  curve.reach = [];
   curveOf(card.features.filter(drawable));
   prepareBatch();
   prepareFeedback();
@@ -150,13 +151,13 @@ function curveOf(features) {
 // At first the input that matters most here, until somebody chooses or moves another.
 async function chooseCurve(card) {
   const features = card.features.filter(drawable).slice(0, 24);
-  if (features.length < 2 || !state.last) return;
+  if (!features.length || !state.last) return;
   const before = $("curve-feature").value;
   const found = await furthest(path(), card, features, state.form.row).catch(() => null);
-  if (found && card === state.card && $("curve-feature").value === before) {
-    $("curve-feature").value = found.name;
-    drawCurve();
-  }
+  if (!found || card !== state.card) return;
+  curve.reach = found.reach;
+  if ($("curve-feature").value === before) $("curve-feature").value = found.feature.name;
+  drawCurve();
 }
 
 async function drawCurve() {

@@ -12,7 +12,7 @@ export const drawable = (feature) => Boolean(choices(feature) || (isNumeric(feat
 
 export class Curve {
   constructor(place, said) {
-    Object.assign(this, { said, cache: new Map(), drawn: null, legend: h("ul", { class: "legend" }), place: h("div", { class: "plot" }) });
+    Object.assign(this, { said, cache: new Map(), drawn: null, reach: [], legend: h("ul", { class: "legend" }), place: h("div", { class: "plot" }) });
     place.replaceChildren(this.legend, this.place);
     new ResizeObserver(() => this.drawn && this.draw(...this.drawn)).observe(this.place);
   }
@@ -40,7 +40,8 @@ export class Curve {
 
   draw(card, feature, grid, drawn, at, answer) {
     const listed = !isNumeric(feature) || choices(feature);
-    const values = drawn.flatMap((line) => line.values);
+    // One scale for every input, or a flat line would look as steep as any.
+    const values = [...drawn.flatMap((line) => line.values), ...this.reach];
     const shares = Boolean(output(card, "probabilities"));
     const [low, high] = shares ? [0, 1] : widened(Math.min(...values), Math.max(...values));
     const x = listed ? [-0.5, grid.length - 0.5] : [grid[0], grid.at(-1)];
@@ -104,7 +105,8 @@ export class Curve {
   }
 }
 
-// The input that moves this answer the furthest over its range, all else held: seven points each, in one request.
+// The input that moves this answer the furthest over its range, all else held, and between which values: seven points
+// each, in one request.
 export async function furthest(path_, card, features, row, signal) {
   const grids = features.map((feature) => values(feature, row[feature.name], 7));
   const instances = grids.flatMap((grid, i) => grid.map((value) => ({ ...row, [features[i].name]: value })));
@@ -116,7 +118,8 @@ export async function furthest(path_, card, features, row, signal) {
     from = to;
     return span;
   });
-  return features[spans.indexOf(Math.max(...spans))];
+  const all = found.flatMap((line) => line.values);
+  return { feature: features[spans.indexOf(Math.max(...spans))], reach: [Math.min(...all), Math.max(...all)] };
 }
 
 // Where to ask: over the seen range, further where the current value is outside it; or each of the listed values.
