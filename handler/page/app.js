@@ -224,6 +224,7 @@ async function sendFeedback(event) {
 // --- the key, and what goes wrong
 
 function askKey() {
+  state.accepted = false;
   if (!$("key").hidden && key.get()) $("key-about").textContent = "This key is not accepted.";
   $("key").hidden = false;
   $("key-value").focus();
@@ -232,8 +233,10 @@ function askKey() {
 async function useKey(event) {
   event.preventDefault();
   key.set($("key-value").value.trim());
-  await (state.card ? answer() : start());
   $("key-value").value = "";
+  state.accepted = true;
+  await (state.card ? answer() : start());
+  $("key").hidden = state.accepted;
 }
 
 function loading(text, again = false) {

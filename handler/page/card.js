@@ -15,7 +15,7 @@ export function subtitle(card) {
 export function render(place, card, summary, state) {
   place.replaceChildren(...[
     h("div", { class: "facts" }, h("dl", {}, facts(card, summary, state).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))), metrics(card.metrics)),
-    scrolled("Inputs", inputs(card)),
+    scrolled("What each input takes", inputs(card)),
     card.notes.length > 0 && h("ul", { class: "notes" }, card.notes.map((note) => h("li", {}, note))),
     h("details", {}, h("summary", {}, "Digests"), h("dl", { class: "digests" }, Object.entries(digests(card)).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, h("code", {}, value)))))),
   ].filter(Boolean));

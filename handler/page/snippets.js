@@ -4,10 +4,9 @@ import { KEY_HEADER } from "./api.js";
 import { $, copy, h } from "./dom.js";
 
 // JSON in ASCII: whatever console it is pasted into, its encoding cannot spoil it.
-const json = (value) => spaced(value).replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+const ascii = (value) => spaced(value).replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
 function spaced(value) {
-  if (Array.isArray(value)) return `[${value.map(spaced).join(", ")}]`;
   if (value === null || typeof value !== "object") return JSON.stringify(value);
   return `{${Object.entries(value).map(([name, part]) => `${JSON.stringify(name)}: ${spaced(part)}`).join(", ")}}`;
 }
@@ -15,8 +14,8 @@ function spaced(value) {
 function python(value) {
   if (value === null) return "None";
   if (typeof value === "boolean") return value ? "True" : "False";
-  if (typeof value !== "object") return json(value);
-  return `{${Object.entries(value).map(([name, part]) => `${json(name)}: ${python(part)}`).join(", ")}}`;
+  if (typeof value !== "object") return JSON.stringify(value);
+  return `{${Object.entries(value).map(([name, part]) => `${JSON.stringify(name)}: ${python(part)}`).join(", ")}}`;
 }
 
 const shell = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
@@ -27,25 +26,25 @@ export const LANGUAGES = {
     `curl -s ${shell(url)}`,
     "-H 'content-type: application/json'",
     keyed && `-H "${KEY_HEADER}: $API_KEY"`,
-    `-d ${shell(json(body))}`,
+    `-d ${shell(ascii(body))}`,
   ].filter(Boolean).join(" \\\n  "),
   Python: (url, body, keyed) => `import json
 ${keyed ? "import os\n" : ""}import urllib.request
 
 request = urllib.request.Request(
-    ${json(url)},
+    ${JSON.stringify(url)},
     data=json.dumps(${python(body)}).encode(),
     headers={"content-type": "application/json"${keyed ? `, "${KEY_HEADER}": os.environ["API_KEY"]` : ""}},
 )
 with urllib.request.urlopen(request) as response:
     print(json.load(response))`,
-  JavaScript: (url, body, keyed) => `${keyed ? 'const API_KEY = "…";\n' : ""}const response = await fetch(${json(url)}, {
+  JavaScript: (url, body, keyed) => `${keyed ? 'const API_KEY = "…";\n' : ""}const response = await fetch(${JSON.stringify(url)}, {
   method: "POST",
   headers: { "content-type": "application/json"${keyed ? `, "${KEY_HEADER}": API_KEY` : ""} },
-  body: JSON.stringify(${json(body)}),
+  body: JSON.stringify(${spaced(body)}),
 });
 console.log(await response.json());`,
-  PowerShell: (url, body, keyed) => `$body = ${power(json(body))}
+  PowerShell: (url, body, keyed) => `$body = ${power(ascii(body))}
 Invoke-RestMethod -Method Post -Uri ${power(url)} -ContentType 'application/json'${keyed ? ` -Headers @{ ${power(KEY_HEADER)} = $env:API_KEY }` : ""} -Body $body`,
 };
 
