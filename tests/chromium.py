@@ -8,10 +8,16 @@ from playwright.sync_api import Browser, sync_playwright
 
 PATH = Path("/usr/bin/chromium")
 # Root has no sandbox, this machine no display, and nothing may be asked of the internet.
-FLAGS = """
-    --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-    --disable-component-update --disable-sync
-""".split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The page as people meet it: Debian's Chromium against the running service, both examples, mouse, keyboard and phone."""
+"""The page as people meet it: Chromium against the running service, both examples, mouse, keyboard and phone."""
 
 import contextlib
 import csv
@@ -57,7 +57,11 @@ def visit(browser: Browser, url: str) -> Iterator[Visit]:
         allowed: list[str] = []
 
         def opener(
-            path: str = "/#iris", *, errors: tuple[int, ...] = (), before: Callable[[Page], None] | None = None, **options: Any
+            path: str = "/#iris",
+            *,
+            errors: tuple[int, ...] = (),
+            before: Callable[[Page], None] | None = None,
+            **options: Any,
         ) -> Page:
             context = browser.new_context(**options)
             opened.callback(context.close)
@@ -74,7 +78,9 @@ def visit(browser: Browser, url: str) -> Iterator[Visit]:
 
         yield opener
     assert [text for text in noise if not any(status in text for status in allowed)] == []
-    assert [found for found in elsewhere if not found.startswith((f"{url}/", "data:image/svg+xml", f"blob:{url}/"))] == []
+    assert [
+        found for found in elsewhere if not found.startswith((f"{url}/", "data:image/svg+xml", f"blob:{url}/"))
+    ] == []
 
 
 def ready(page: Page) -> Page:
@@ -99,7 +105,9 @@ def example(url: str, model: str) -> dict[str, Any]:
 
 def answered(page: Page, act: Callable[[], Any]) -> dict[str, Any]:
     """Do something, and return the single row that the page then asked about."""
-    with page.expect_request(lambda request: request.url.endswith("/predict") and '"features"' in (request.post_data or "")) as asked:
+    with page.expect_request(
+        lambda request: request.url.endswith("/predict") and '"features"' in (request.post_data or "")
+    ) as asked:
         act()
     row: dict[str, Any] = json.loads(asked.value.post_data or "")["features"]
     return row
@@ -139,7 +147,16 @@ def test_the_card_tells_what_the_manifest_tells(visit: Visit, url: str) -> None:
     page = ready(visit("/#babies"))
     found = card(url, "babies")
     text = page.locator("#card").inner_text()
-    for part in ("SimpleImputer → LinearRegression", "1,001 of 1,236", "ONNX", "20,000 rows", "R²", "0.337", "gestation", "1 yes"):
+    for part in (
+        "SimpleImputer → LinearRegression",
+        "1,001 of 1,236",
+        "ONNX",
+        "20,000 rows",
+        "R²",
+        "0.337",
+        "gestation",
+        "1 yes",
+    ):
         assert part in text
     page.get_by_text("Digests").click()
     digests = page.locator(".digests").inner_text()
@@ -172,7 +189,10 @@ def test_a_link_carries_the_inputs_to_a_colleague(visit: Visit, url: str) -> Non
 def test_the_answer_follows_what_is_typed_in_one_request(visit: Visit, url: str) -> None:
     page = ready(visit())
     asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.post_data or "") if '"features"' in (request.post_data or "") else None)
+    page.on(
+        "request",
+        lambda request: asked.append(request.post_data or "") if '"features"' in (request.post_data or "") else None,
+    )
     box = page.locator("[data-feature=petal_length] input[type=text]")
     box.fill("")
     box.press_sequentially("6.25", delay=10)
@@ -189,7 +209,9 @@ def test_the_answer_follows_what_is_typed_in_one_request(visit: Visit, url: str)
 def test_a_value_outside_the_seen_range_is_marked_as_extrapolation(visit: Visit) -> None:
     page = ready(visit("/#babies"))
     page.locator("[data-feature=gestation] input[type=text]").fill("400")
-    expect(page.locator("[data-feature=gestation] .hint")).to_have_text("outside 234 – 318, seen in training: extrapolation")
+    expect(page.locator("[data-feature=gestation] .hint")).to_have_text(
+        "outside 234 – 318, seen in training: extrapolation"
+    )
     expect(page.locator("#caution")).to_have_text("Extrapolation: gestation is outside what the model has seen.")
     expect(page.locator("#curve .beyond")).to_have_count(1)
     page.locator("[data-feature=gestation] input[type=text]").fill("300")
@@ -209,8 +231,8 @@ def test_an_unknown_is_a_null(visit: Visit, url: str) -> None:
 @pytest.mark.parametrize("typed", ["abc", "", "1e39", "nan", "1_0"])
 def test_what_cannot_be_sent_is_said_at_the_field_and_not_sent(visit: Visit, typed: str) -> None:
     page = ready(visit())
-    sent: list[Request] = []
-    page.on("request", lambda request: sent.append(request))
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
     box = page.locator("[data-feature=sepal_width] input[type=text]")
     box.fill(typed)
     expect(page.locator("[data-feature=sepal_width] .hint")).to_have_text(re.compile("^expected a "))
@@ -248,7 +270,9 @@ def test_a_curve_is_one_batched_request_with_a_line_a_class(visit: Visit, url: s
     assert all({k: row[k] for k in held} == held for row in rows)
     seen = [row["petal_width"] for row in rows]
     assert (len(rows), seen[0], seen[-1]) == (61, 0.1, 2.5)
-    expect(page.locator("#curve svg")).to_have_attribute("aria-label", re.compile("^As Petal width goes from 0.1 to 2.5: setosa goes from"))
+    expect(page.locator("#curve svg")).to_have_attribute(
+        "aria-label", re.compile("^As Petal width goes from 0.1 to 2.5: setosa goes from")
+    )
     expect(page.locator("#curve .point")).to_have_count(3)
 
 
@@ -263,7 +287,9 @@ def test_the_marked_point_lies_on_its_curve_and_moves_without_a_request(visit: V
     expect(page.locator(".value strong")).not_to_have_text("123.3")
     page.wait_for_timeout(600)
     after = page.locator("#curve .point").bounding_box()
-    assert before and after and after["x"] < before["x"] - 50
+    assert before
+    assert after
+    assert after["x"] < before["x"] - 50
     assert many == []
     distance = page.evaluate(
         """() => {
@@ -286,7 +312,9 @@ def test_a_choice_has_a_point_for_each_of_its_values(visit: Visit) -> None:
 def test_the_curve_tells_its_figures_under_the_pointer(visit: Visit) -> None:
     page = ready(visit())
     page.locator("#curve svg").hover(position={"x": 60, "y": 100})
-    expect(page.locator("#curve-said")).to_have_text(re.compile(r"^Petal \w+ [\d.]+ cm: setosa \d+ %, versicolor \d+ %"))
+    expect(page.locator("#curve-said")).to_have_text(
+        re.compile(r"^Petal \w+ [\d.]+ cm: setosa \d+ %, versicolor \d+ %")
+    )
 
 
 # --- many rows
@@ -334,8 +362,10 @@ def test_many_rows_go_in_batches_with_progress(visit: Visit, url: str) -> None:
     seen = page.evaluate_handle(
         """() => {
           const seen = [];
-          new MutationObserver(() => { const bar = document.querySelector("#batch progress"); if (bar) seen.push(bar.value / bar.max); })
-            .observe(document.querySelector("#batch"), {subtree: true, childList: true, attributes: true});
+          new MutationObserver(() => {
+            const bar = document.querySelector("#batch progress");
+            if (bar) seen.push(bar.value / bar.max);
+          }).observe(document.querySelector("#batch"), {subtree: true, childList: true, attributes: true});
           return seen;
         }"""
     )
@@ -359,7 +389,9 @@ def test_rows_are_pasted_from_a_spreadsheet_without_a_header(visit: Visit) -> No
     page.get_by_text("Paste rows instead").click()
     page.get_by_label("Rows to score").fill("6.1\t2.8\t4.7\t1.2\n5.1\t3.5\t1.4\t0.2\n")
     page.get_by_role("button", name="Score the rows").click()
-    expect(page.locator(".summary p")).to_have_text("2 of 2 rows scored · no header: columns taken in the order of the inputs")
+    expect(page.locator(".summary p")).to_have_text(
+        "2 of 2 rows scored · no header: columns taken in the order of the inputs"
+    )
     expect(page.locator(".result tbody td.answer:nth-child(6)")).to_have_text(["versicolor", "setosa"])
 
 
@@ -391,10 +423,13 @@ def test_rows_that_only_the_server_refuses_are_explained_and_the_others_scored(v
     expect(page.locator(".refused td.answer")).to_have_text("petal_width: expected a number, got a string")
 
 
+# fmt: off
 TEXTS = [
-    "a,b\n1,2\n", "a,b\r\n1,2\r\n", "a,b\r1,2", "a,b\n\n1,2\n\n", '"a","b"\n"x,y","z\nw"\n', 'a\n""\n', 'a,b\n"q""q",\n', ",\n,,\n",
-    "\ufeffa\n1", 'a"b,c\n', "a\n \n", '"a\r\nb"\r\nc', "", "\n\n", '"",""\n', "a,b", 'x,"y"\nz', "a,\n", '"a"b\n', 'a\n"b', '"a" ,b\n',
-]  # fmt: skip
+    "a,b\n1,2\n", "a,b\r\n1,2\r\n", "a,b\r1,2", "a,b\n\n1,2\n\n", '"a","b"\n"x,y","z\nw"\n', 'a\n""\n', ",\n,,\n",
+    'a,b\n"q""q",\n', "\ufeffa\n1", 'a"b,c\n', "a\n \n", '"a\r\nb"\r\nc', "", "\n\n", '"",""\n', "a,b", 'x,"y"\nz',
+    "a,\n", '"a"b\n', 'a\n"b', '"a" ,b\n',
+]
+# fmt: on
 
 
 def test_the_browsers_csv_reader_is_pythons(visit: Visit) -> None:
@@ -414,17 +449,21 @@ def read_by_python(text: str) -> list[list[str]] | None:
         return None
 
 
+# fmt: off
 FEATURES = [
     Feature("number", "number"), Feature("nullable", "number", nullable=True), Feature("integer", "integer"),
     Feature("boolean", "boolean", nullable=True), Feature("flag", "boolean"), Feature("text", "text"),
-    Feature("town", "category", categories=("Bern", "Rome")), Feature("open", "category", categories=("Bern",), open=True, nullable=True),
-    Feature("grade", "category", categories=(1, 2, 3)), Feature("either", "category", categories=(True, False)),
-    Feature("none", "category"), Feature("many", "category", categories=tuple(f"c{i}" for i in range(25))),
-]  # fmt: skip
+    Feature("town", "category", categories=("Bern", "Rome")), Feature("grade", "category", categories=(1, 2, 3)),
+    Feature("open", "category", categories=("Bern",), open=True, nullable=True), Feature("none", "category"),
+    Feature("either", "category", categories=(True, False)), Feature("empty", "category", categories=()),
+    Feature("many", "category", categories=tuple(f"c{i}" for i in range(25))),
+]
 CELLS = [
-    "", " ", "NA", "1", " 2 ", "1.0", "-1.5e3", "+.5", "5.", "1e39", "-1e400", "nan", "Infinity", "-inf", "1_000", "0x10", "1,5", "one", "true",
-    "False", " TRUE ", "yes", "Bern", "bern", "Paris", "3", "4", "c24", "constructor", "3.4e38", "1e-320",
-]  # fmt: skip
+    "", " ", "NA", "1", " 2 ", "1.0", "-1.5e3", "+.5", "5.", "1e39", "-1e400", "nan", "Infinity", "-inf", "1_000",
+    "0x10", "1,5", "one", "true", "False", " TRUE ", "yes", "Bern", "bern", "Paris", "3", "4", "c24", "constructor",
+    "3.4e38", "1e-320",
+]
+# fmt: on
 
 
 def test_the_browser_refuses_a_cell_when_the_service_does_and_in_its_words(visit: Visit) -> None:
@@ -444,7 +483,6 @@ def test_the_browser_refuses_a_cell_when_the_service_does_and_in_its_words(visit
             csv_rows.decode(body.getvalue().encode(), RowSchema([feature]))
             expected = None
         except InvalidRows as error:
-            if not error.faults: print("NOFAULT", feature.name, repr(cell)); continue
             expected = error.faults[0].detail
         assert found[i][k] == expected, (feature.name, cell)
 
@@ -464,7 +502,9 @@ def test_the_snippets_answer_what_the_page_answers(visit: Visit, url: str, model
         answered(page, lambda: page.locator("[data-feature=age] .unknown input").check())
     expected = ask(url, model, json.loads(row_of(snippet(page, "curl"))))
     curl = subprocess.run(["bash", "-c", snippet(page, "curl")], capture_output=True, text=True, check=True).stdout
-    python = subprocess.run([sys.executable, "-c", snippet(page, "Python")], capture_output=True, text=True, check=True).stdout
+    python = subprocess.run(
+        [sys.executable, "-c", snippet(page, "Python")], capture_output=True, text=True, check=True
+    ).stdout
     script = snippet(page, "JavaScript").replace("console.log(await response.json());", "return await response.json();")
     found = [json.loads(curl), eval(python, {}), page.evaluate(f"async () => {{ {script} }}")]
     assert [answer["prediction"] for answer in found] == [expected["prediction"]] * 3
@@ -532,7 +572,12 @@ def test_a_key_is_asked_for_kept_in_the_tab_and_named_in_the_snippets(visit: Vis
     ready(page)
     expect(page.locator("#key")).to_be_hidden()
     assert page.evaluate("[Object.values(sessionStorage), localStorage.length, document.cookie]") == [["s3cret"], 0, ""]
-    for language, name in {"curl": "$API_KEY", "Python": 'os.environ["API_KEY"]', "JavaScript": "API_KEY", "PowerShell": "$env:API_KEY"}.items():
+    for language, name in {
+        "curl": "$API_KEY",
+        "Python": 'os.environ["API_KEY"]',
+        "JavaScript": "API_KEY",
+        "PowerShell": "$env:API_KEY",
+    }.items():
         text = snippet(page, language)
         assert "x-api-key" in text
         assert name in text
@@ -554,7 +599,11 @@ def feedback(page: Page, url: str, received: list[Any], status: int = 202) -> No
         if status == 202:
             route.fulfill(status=202, body="")
         else:
-            route.fulfill(status=status, content_type="application/problem+json", json={"status": status, "detail": "no such prediction"})
+            route.fulfill(
+                status=status,
+                content_type="application/problem+json",
+                json={"status": status, "detail": "no such prediction"},
+            )
 
     page.route(f"{url}/", front)
     page.route(f"{url}/feedback", take)
@@ -565,10 +614,14 @@ def test_feedback_is_offered_only_where_it_is_taken(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize(("model", "given", "actual"), [("babies", "131.5", 131.5), ("iris", "virginica", 2)])
-def test_feedback_sends_the_true_value_of_the_last_prediction(visit: Visit, url: str, model: str, given: str, actual: Any) -> None:
+def test_feedback_sends_the_true_value_of_the_last_prediction(
+    visit: Visit, url: str, model: str, given: str, actual: Any
+) -> None:
     received: list[Any] = []
     page = visit(f"/#{model}", before=lambda page: feedback(page, url, received))
-    with page.expect_response(lambda response: response.url.endswith("/predict") and '"id"' in response.text()) as answer:
+    with page.expect_response(
+        lambda response: response.url.endswith("/predict") and '"id"' in response.text()
+    ) as answer:
         ready(page)
     del answer
     control = page.get_by_label("Know the true value?")
@@ -637,7 +690,12 @@ def test_the_keyboard_alone_is_enough(visit: Visit) -> None:
     def tab_to(selector: str) -> None:
         for _ in range(60):
             page.keyboard.press("Tab")
-            ring = page.evaluate("(() => { const s = getComputedStyle(document.activeElement); return s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) > 0; })()")
+            ring = page.evaluate(
+                """() => {
+                  const style = getComputedStyle(document.activeElement);
+                  return style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0;
+                }"""
+            )
             assert ring or page.evaluate("document.activeElement.matches('body, [type=radio], #file')")
             if page.evaluate("(s) => document.activeElement.matches(s)", selector):
                 return
@@ -678,7 +736,15 @@ def test_the_keyboard_alone_is_enough(visit: Visit) -> None:
 @pytest.mark.parametrize("model", ["iris", "babies"])
 @pytest.mark.parametrize("size", [{"width": 1280, "height": 900}, NARROW], ids=["desktop", "phone"])
 def test_axe_finds_nothing(visit: Visit, url: str, model: str, scheme: Any, size: Any) -> None:
-    page = ready(visit(f"/#{model}", color_scheme=scheme, viewport=size, reduced_motion="reduce", before=lambda page: feedback(page, url, [])))
+    page = ready(
+        visit(
+            f"/#{model}",
+            color_scheme=scheme,
+            viewport=size,
+            reduced_motion="reduce",
+            before=lambda page: feedback(page, url, []),
+        )
+    )
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(246, 245, 242)") == (scheme == "light")
     names = card_names(url, model)
@@ -703,16 +769,21 @@ def test_a_phone_needs_no_sideways_scrolling(visit: Visit, model: str) -> None:
     expect(page.locator("#pin")).to_be_visible()
 
 
+SHIFTS = """
+window.moved = 0;
+new PerformanceObserver((list) => list.getEntries().forEach((entry) => { window.moved += entry.value; }))
+  .observe({ type: "layout-shift", buffered: true });
+"""
+
+
 @pytest.mark.parametrize("size", [{"width": 1280, "height": 900}, NARROW], ids=["desktop", "phone"])
 def test_nothing_moves_while_it_loads_and_it_is_small(visit: Visit, size: Any) -> None:
-    page = visit("/", viewport=size, before=lambda page: page.add_init_script(
-        "window.moved = 0; new PerformanceObserver((l) => l.getEntries().forEach((e) => { window.moved += e.value; })).observe({type: 'layout-shift', buffered: true});"
-    ))  # fmt: skip
+    page = visit("/", viewport=size, before=lambda page: page.add_init_script(SHIFTS))
     ready(page)
     page.wait_for_timeout(300)
     assert page.evaluate("window.moved") < 0.02
     sizes = page.evaluate(
-        "[...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')].map((e) => e.transferSize)"
+        "['navigation', 'resource'].flatMap((type) => performance.getEntriesByType(type)).map((e) => e.transferSize)"
     )
     assert len(sizes) > 12
     assert sum(sizes) < 60_000

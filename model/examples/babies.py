@@ -20,7 +20,7 @@ GRAMS_PER_OUNCE = 28.35
 SEED = 42
 # A linear regression on the 1,174 complete rows, 80/20, as published with the data (data/README.md).
 PUBLISHED = {"r2": 0.340, "mse": 228.5}
-FEATURES = {
+FEATURES: dict[str, dict[str, Any]] = {
     "gestation": {"unit": "days", "description": "length of the pregnancy"},
     "parity": {"description": "birth order", "labels": ("first born", "later born")},
     "age": {"unit": "years", "description": "the mother's age"},
