@@ -5,12 +5,12 @@ import { number } from "./features.js";
 
 const FRAME = { top: 14, right: 16, bottom: 30, left: 46 };
 
-// Round numbers from about `low` to `high`, four to six of them.
+// Round numbers between `low` and `high`, about `count` of them.
 export function ticks(low, high, count = 5) {
   if (!(high > low)) return [low];
   const rough = (high - low) / count;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const by = [1, 2, 5, 10].map((m) => m * power).find((candidate) => candidate >= rough * 0.99);
+  const by = [1, 2, 2.5, 5, 10].map((m) => m * power).find((candidate) => candidate >= rough * 0.99);
   const found = [];
   for (let i = Math.ceil(low / by - 1e-9); i * by <= high + by * 1e-9; i += 1) found.push(Number((i * by).toPrecision(12)));
   return found;
