@@ -5,7 +5,6 @@ import csv
 import io
 import itertools
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,14 +14,29 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import joblib
+import numpy as np
+import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Request, Route, expect
+from sklearn.cluster import KMeans
+from sklearn.compose import make_column_transformer
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.naive_bayes import GaussianNB, MultinomialNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.svm import LinearSVC
 
 from model.codec import csv_rows, json_rows
 from model.errors import InvalidRows
 from model.manifest import Feature
+from model.pack import pack
 from model.rows import RowSchema
+from model.source import read_source
+from model.store import Store
 from tests.chromium import PATH, chromium
 from tests.conftest import ROOT
 from tests.test_local_service import running
@@ -55,12 +69,14 @@ def visit(browser: Browser, url: str) -> Iterator[Visit]:
         noise: list[str] = []
         elsewhere: list[str] = []
         allowed: list[str] = []
+        hosts: set[str] = set()
 
         def opener(
             path: str = "/#iris",
             *,
             errors: tuple[int, ...] = (),
             before: Callable[[Page], None] | None = None,
+            at: str = url,
             **options: Any,
         ) -> Page:
             context = browser.new_context(**options)
@@ -73,14 +89,14 @@ def visit(browser: Browser, url: str) -> Iterator[Visit]:
             page.on("request", lambda request: elsewhere.append(request.url))
             if before:
                 before(page)
-            page.goto(url + path)
+            hosts.add(at)
+            page.goto(at + path)
             return page
 
         yield opener
     assert [text for text in noise if not any(status in text for status in allowed)] == []
-    assert [
-        found for found in elsewhere if not found.startswith((f"{url}/", "data:image/svg+xml", f"blob:{url}/"))
-    ] == []
+    own = tuple(f"{scheme}{host}/" for host in hosts for scheme in ("", "blob:"))
+    assert [found for found in elsewhere if not found.startswith((*own, "data:image/svg+xml"))] == []
 
 
 def ready(page: Page) -> Page:
@@ -799,5 +815,104 @@ def test_it_says_what_to_do_when_there_is_no_model(browser: Browser, tmp_path: P
         context.close()
 
 
-def test_in_ci_the_browser_is_there() -> None:
-    assert PATH.exists() or os.environ.get("CI") != "true"
+# --- whatever is packed
+
+
+@pytest.fixture(scope="module")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A service with models that are unlike the examples: every kind of input, every kind of answer."""
+    folder = tmp_path_factory.mktemp("zoo")
+    store = Store(folder.as_uri())
+    rng = np.random.default_rng(0)
+    people = pd.DataFrame(
+        {
+            "age": [*rng.integers(18, 80, 58).astype(float), None, None],
+            "town": rng.choice(["Bern", "Oslo", "Rome"], 60),
+            "plan_type": rng.choice([f"plan {i}" for i in range(6)], 60),
+            "member": rng.choice([True, False], 60),
+        }
+    )
+    columns = make_column_transformer(
+        (SimpleImputer(), ["age"]),
+        (OneHotEncoder(handle_unknown="ignore"), ["town"]),
+        (OneHotEncoder(), ["plan_type"]),
+        ("passthrough", ["member"]),
+    )
+    many = (rng.normal(size=(60, 3)), [f"class {i % 12}" for i in range(60)])
+    estimators: dict[str, tuple[Any, pd.DataFrame | None]] = {
+        "mixed": (
+            make_pipeline(columns, LogisticRegression()).fit(people, rng.choice(["stays", "leaves"], 60)),
+            people,
+        ),
+        "words": (make_pipeline(TfidfVectorizer(), MultinomialNB()).fit(["good day", "bad day"] * 5, [1, 0] * 5), None),
+        "bare": (LinearRegression().fit(many[0], many[0][:, :2]), None),
+        "dozen": (GaussianNB().fit(*many), pd.DataFrame(many[0], columns=["a", "b/c~d", "instances"])),
+        "margin": (LinearSVC().fit(many[0], rng.choice(["no", "yes"], 60)), pd.DataFrame(many[0], columns=list("abc"))),
+        "groups": (KMeans(3, n_init=1, random_state=0).fit(many[0]), pd.DataFrame(many[0], columns=list("abc"))),
+    }
+    for name, (estimator, sample) in estimators.items():
+        file = folder.parent / f"{name}.joblib"
+        joblib.dump(estimator, file)
+        for version in ("1.0.0", "1.1.0") if name == "mixed" else ("1.0.0",):
+            pack(read_source(file), store, name, version, sample=sample, engine="joblib")
+    labels = {"format": 1, "live": {"version": "1.0.0", "manifest": "sha256:0"}}
+    (folder / "mixed" / "labels.json").write_text(json.dumps(labels))
+    with running(MODEL_STORE=folder.as_uri()) as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("model", "value", "controls", "curve"),
+    [
+        (
+            "mixed",
+            "^(stays|leaves)$",
+            {"input[list]": 1, "select": 1, "input[type=radio]": 2, "input[type=range]": 1},
+            True,
+        ),
+        ("words", r"^[01]$", {"textarea": 1}, False),
+        ("bare", r"^-?[\d.e-]+, -?[\d.e-]+$", {"input[type=text]": 3, "input[type=range]": 0}, False),
+        ("dozen", r"^class \d+$", {"input[type=range]": 3}, True),
+        ("margin", "^(no|yes)$", {"input[type=range]": 3}, True),
+        ("groups", r"^[012]$", {"input[type=range]": 3}, True),
+    ],
+)
+def test_any_model_gets_its_page(
+    visit: Visit, zoo: str, model: str, value: str, controls: dict[str, int], curve: bool
+) -> None:
+    page = visit(f"/#{model}", at=zoo)
+    expect(page.locator(".value strong")).to_have_text(re.compile(value))
+    for selector, count in controls.items():
+        expect(page.locator(f"#fields {selector}")).to_have_count(count)
+    if curve:
+        ready(page)
+    else:
+        expect(page.locator("#curve-said")).to_have_text(re.compile("^No input"))
+    if model == "margin":
+        expect(page.locator("#curve .tick").filter(has_text=re.compile("^(no|yes)$"))).to_have_count(2)
+    names = card_names(zoo, model)
+    row = [feature["example"] for feature in card(zoo, model)["features"]]
+    text = io.StringIO()
+    csv.writer(text).writerows([names, row, row])
+    drop(page, text.getvalue())
+    expect(page.locator(".summary p")).to_have_text("2 of 2 rows scored")
+    curl = subprocess.run(["bash", "-c", snippet(page, "curl")], capture_output=True, text=True, check=True).stdout
+    assert "prediction" in json.loads(curl)
+
+
+def test_another_version_is_chosen_and_asked_by_its_number(visit: Visit, zoo: str) -> None:
+    page = ready(visit("/#mixed", at=zoo))
+    expect(page.locator("#version option")).to_have_text(["1.0.0 · live", "1.1.0"])
+    page.locator("#version").select_option("1.1.0")
+    expect(page.locator("#meta")).to_contain_text("mixed 1.1.0")
+    assert f"{zoo}/models/mixed/versions/1.1.0/predict" in snippet(page, "curl")
+
+
+def test_an_open_category_takes_a_new_word_and_a_closed_one_offers_its_own(visit: Visit, zoo: str) -> None:
+    page = ready(visit("/#mixed", at=zoo))
+    row = answered(page, lambda: page.locator("[data-feature=town] input").fill("Paris"))
+    assert row["town"] == "Paris"
+    row = answered(page, lambda: page.locator("[data-feature=plan_type] select").select_option("plan 4"))
+    assert row["plan_type"] == "plan 4"
+    row = answered(page, lambda: page.locator("[data-feature=member]").get_by_label("yes").check())
+    assert row["member"] is True

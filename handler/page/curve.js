@@ -1,7 +1,7 @@
 // The response curve: one feature over its seen range with all else held, one batched request, the current point marked.
 
 import { send } from "./api.js";
-import { hue, output, word as predicted } from "./answer.js";
+import { hue, output } from "./answer.js";
 import { h, s } from "./dom.js";
 import { choices, isNumeric, number, outside, percent, title, word } from "./features.js";
 import { frame, path, ticks } from "./charts.js";
@@ -43,28 +43,29 @@ export class Curve {
     // One scale for every input, or a flat line would look as steep as any.
     const values = [...drawn.flatMap((line) => line.values), ...this.reach];
     const shares = Boolean(output(card, "probabilities"));
-    const [low, high] = shares ? [0, 1] : widened(Math.min(...values), Math.max(...values));
+    const names = shares ? null : classNames(card);
+    const [low, high] = shares ? [0, 1] : widened(...(names ? [0, names.length - 1] : [Math.min(...values), Math.max(...values)]));
     const x = listed ? [-0.5, grid.length - 0.5] : [grid[0], grid.at(-1)];
     const few = Math.max(2, Math.min(6, Math.floor(this.place.clientWidth / 90)));
-    const parts = frame(this.place, describe(card, feature, grid, drawn), {
+    const area = frame(this.place, describe(card, feature, grid, drawn), {
       x, y: [low, high],
       xTicks: listed ? grid.map((_, i) => i).filter((i) => i % Math.ceil(grid.length / (few * 2)) === 0) : ticks(...x, few),
       xWord: listed ? (i) => word(grid[i], feature) : number,
-      yTicks: shares ? [0, 0.25, 0.5, 0.75, 1] : ticks(low, high),
-      yWord: shares ? percent : number,
+      yTicks: shares ? [0, 0.25, 0.5, 0.75, 1] : names?.map((_, i) => i) ?? ticks(low, high),
+      yWord: shares ? percent : (at) => names?.[at] ?? number(at),
       height: this.place.clientHeight,
     });
-    const positions = grid.map((value, i) => parts.sx(listed ? i : value));
-    this.beyond(parts, feature, grid, listed);
+    const positions = grid.map((value, i) => area.sx(listed ? i : value));
+    this.beyond(area, feature, grid, listed);
     drawn.forEach((line) => {
-      const points = line.values.map((value, k) => [positions[k], parts.sy(value)]);
-      parts.svg.append(s("path", { class: listed ? "line listed" : "line", d: path(points), "--hue": hue(line.hue) }));
-      if (listed) parts.svg.append(...points.map(([cx, cy]) => s("circle", { class: "dot", cx, cy, r: 4, "--hue": hue(line.hue) })));
+      const points = line.values.map((value, k) => [positions[k], area.sy(value)]);
+      area.svg.append(s("path", { class: listed ? "line listed" : "line", d: path(points), "--hue": hue(line.hue) }));
+      if (listed) area.svg.append(...points.map(([cx, cy]) => s("circle", { class: "dot", cx, cy, r: 4, "--hue": hue(line.hue) })));
     });
-    this.mark(parts, drawn, positions, grid, listed, feature, at, answer);
+    this.mark(area, card, drawn, positions, grid, listed, at, answer);
     const { unit } = output(card, "prediction");
     this.legend.replaceChildren(...drawn.map((line) => h("li", { "--hue": hue(line.hue) }, line.label ?? ["prediction", unit].filter(Boolean).join(", "))));
-    this.hover(parts, positions, grid, drawn, feature, shares ? null : unit);
+    this.hover(area, positions, grid, drawn, feature, (value) => (shares ? percent(value) : names?.[value] ?? [number(value), unit].filter(Boolean).join(" ")));
   }
 
   beyond({ svg, sx, top, bottom, height }, feature, grid, listed) {
@@ -74,17 +75,17 @@ export class Curve {
     }
   }
 
-  mark({ svg, sx, sy, top, bottom, height }, drawn, positions, grid, listed, feature, at, answer) {
+  mark({ svg, sx, sy, top, bottom, height }, card, drawn, positions, grid, listed, at, answer) {
     const x = listed ? positions[grid.indexOf(at)] : sx(at);
     if (at === null || x === undefined || Number.isNaN(x)) return;
     svg.append(s("line", { class: "now", x1: x, x2: x, y1: top, y2: height - bottom }),
       ...drawn.map((line) => {
-        const y = line.label === null ? answer.prediction : answer.probabilities?.[line.label];
+        const y = line.part === undefined ? answer.probabilities?.[line.label] : level(card, parts(answer.prediction)[line.part]);
         return typeof y === "number" && s("circle", { class: "point", cx: x, cy: sy(y), r: 5.5, "--hue": hue(line.hue) });
       }).filter(Boolean));
   }
 
-  hover({ svg, top, bottom, height }, positions, grid, drawn, feature, unit) {
+  hover({ svg, top, bottom, height }, positions, grid, drawn, feature, figure) {
     const line = s("line", { class: "cross", y1: top, y2: height - bottom, visibility: "hidden" });
     const rest = "The line marks the current input; all other inputs are held.";
     this.said.textContent = rest;
@@ -95,7 +96,7 @@ export class Curve {
       line.setAttribute("x1", positions[k]);
       line.setAttribute("x2", positions[k]);
       line.setAttribute("visibility", "visible");
-      const figures = drawn.map((d) => (d.label === null ? [number(d.values[k]), unit].filter(Boolean).join(" ") : `${d.label} ${percent(d.values[k])}`));
+      const figures = drawn.map((d) => [d.label, figure(d.values[k])].filter(Boolean).join(" "));
       this.said.textContent = `${title(feature.name)} ${[word(grid[k], feature), feature.unit].filter(Boolean).join(" ")}: ${figures.join(", ")}`;
     });
     svg.addEventListener("pointerleave", () => {
@@ -138,12 +139,21 @@ const outputs = (card) => [output(card, "probabilities") ? "probabilities" : "pr
 function lines(card, found) {
   const labels = output(card, "probabilities")?.labels;
   if (labels) return labels.map((label, hue_) => ({ label, hue: hue_, values: found.probabilities.map((row) => row[label] ?? 0) })).slice(0, 8);
-  const { classes } = output(card, "prediction");
-  const one = (value) => (Array.isArray(value) ? value : [value]);
-  const width = one(found.predictions[0]).length;
-  const place = (value) => (typeof value === "number" ? value : (classes ?? []).indexOf(value));
-  return Array.from({ length: width }, (_, k) => ({ label: width > 1 ? `output ${k + 1}` : null, hue: k, values: found.predictions.map((value) => place(one(value)[k])) }));
+  const { width } = output(card, "prediction");
+  return Array.from({ length: width }, (_, part) => ({
+    part, hue: part, label: width > 1 ? `output ${part + 1}` : null, values: found.predictions.map((value) => level(card, parts(value)[part])),
+  }));
 }
+
+const parts = (prediction) => (Array.isArray(prediction) ? prediction : [prediction]);
+
+// The names along the axis where the answer is a class and nothing more.
+function classNames(card) {
+  const { classes, labels, width } = output(card, "prediction");
+  return classes && width === 1 ? labels ?? classes.map(String) : null;
+}
+
+const level = (card, value) => (classNames(card) ? output(card, "prediction").classes.indexOf(value) : value);
 
 function widened(low, high) {
   const room = (high - low || Math.abs(high) || 1) * 0.08;
@@ -151,8 +161,8 @@ function widened(low, high) {
 }
 
 function describe(card, feature, grid, drawn) {
-  const unit = output(card, "prediction").unit;
-  const figure = (line, value) => (line.label === null ? [predicted(value), unit].filter(Boolean).join(" ") : percent(value));
-  const parts = drawn.map((line) => `${line.label ?? "prediction"} goes from ${figure(line, line.values[0])} to ${figure(line, line.values.at(-1))}`);
-  return `As ${title(feature.name)} goes from ${word(grid[0], feature)} to ${word(grid.at(-1), feature)}: ${parts.join("; ")}.`;
+  const { unit } = output(card, "prediction");
+  const figure = (line, value) => (line.part === undefined ? percent(value) : classNames(card)?.[value] ?? [number(value), unit].filter(Boolean).join(" "));
+  const moves = drawn.map((line) => `${line.label ?? "prediction"} goes from ${figure(line, line.values[0])} to ${figure(line, line.values.at(-1))}`);
+  return `As ${title(feature.name)} goes from ${word(grid[0], feature)} to ${word(grid.at(-1), feature)}: ${moves.join("; ")}.`;
 }
