@@ -44,6 +44,7 @@ from tests.test_local_service import running
 pytestmark = pytest.mark.skipif(not PATH.exists(), reason=f"no browser at {PATH}: apt install chromium")
 
 Visit = Callable[..., Page]
+DESKTOP = {"width": 1280, "height": 900}
 NARROW = {"width": 390, "height": 844}
 
 
@@ -358,6 +359,7 @@ def test_a_file_is_scored_with_its_bad_rows_explained_in_their_place(visit: Visi
         "expected 8 cells, got 9",
     ]
     expect(page.locator(".refused td.bad")).to_have_text(["279x", "0.5"])
+    expect(page.locator(".refused th")).to_have_text(["4", "7"])  # the file's own lines
     found = downloaded(page)
     good = [lines[0], *(line for i, line in enumerate(lines[1:], 1) if i not in {3, 6})]
     columns = "\n".join(",".join(line.split(",")[2:]) for line in good)
@@ -552,6 +554,7 @@ def test_quotes_and_letters_survive_every_language(visit: Visit, url: str) -> No
     assert eval(literal[1], {}) == body
     quoted = re.search(r"(?s)\$body = '(.*)'\nInvoke", found["PowerShell"])
     assert quoted
+    assert re.fullmatch("(?:[^']|'')*", quoted[1])  # no quote that would end the string
     assert json.loads(quoted[1].replace("''", "'")) == body
     assert found["PowerShell"].isascii()
 
@@ -748,9 +751,16 @@ def test_the_keyboard_alone_is_enough(visit: Visit) -> None:
     expect(page.locator("#snippet")).to_contain_text("urllib.request")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("model", ["iris", "babies"])
-@pytest.mark.parametrize("size", [{"width": 1280, "height": 900}, NARROW], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    ("model", "scheme", "size"),
+    [
+        ("iris", "light", DESKTOP),
+        ("iris", "dark", NARROW),
+        ("babies", "dark", DESKTOP),
+        ("babies", "light", NARROW),
+    ],
+    ids=["iris-light", "iris-dark-phone", "babies-dark", "babies-light-phone"],
+)
 def test_axe_finds_nothing(visit: Visit, url: str, model: str, scheme: Any, size: Any) -> None:
     page = ready(
         visit(
@@ -792,7 +802,7 @@ new PerformanceObserver((list) => list.getEntries().forEach((entry) => { window.
 """
 
 
-@pytest.mark.parametrize("size", [{"width": 1280, "height": 900}, NARROW], ids=["desktop", "phone"])
+@pytest.mark.parametrize("size", [DESKTOP, NARROW], ids=["desktop", "phone"])
 def test_nothing_moves_while_it_loads_and_it_is_small(visit: Visit, size: Any) -> None:
     page = visit("/", viewport=size, before=lambda page: page.add_init_script(SHIFTS))
     ready(page)

@@ -127,6 +127,7 @@ function unanswered(text) {
   $("answer").removeAttribute("aria-busy");
   $("meta").textContent = "";
   $("caution").textContent = text;
+  $("pin").textContent = text;
   feedbackReady(false);
   aloud(text);
 }
