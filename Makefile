@@ -19,7 +19,7 @@ SAM := SAM_CLI_TELEMETRY=0 .venv/bin/sam
 SAM_IN_REGION := AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(SAM)
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 # --- on this machine
 
@@ -44,7 +44,7 @@ COMPILE := { $(PY) -m compileall -qq -j 0 -x '/tests?/' .venv/lib || true; }
 	@touch $@
 
 again:
-.PHONY: again help setup dev run test bench soak check format lock pack packed build validate deploy invoke start-api clean
+.PHONY: again help setup dev run test bench soak screenshots check format lock pack packed build validate deploy invoke start-api clean
 
 setup: .venv/.runtime ## make .venv, the environment of all the others
 dev: .venv/.dev
@@ -67,6 +67,9 @@ bench: dev ## measure ours beside the tutorial and the floor: table, bench/resul
 soak: dev ## the long runs: every estimator of scikit-learn packed, both engines called 30,000 times
 	@$(PY) -m bench.coverage
 	@$(PY) -m bench.soak
+
+screenshots: dev pack ## take the pictures of the page in docs/ again (needs /usr/bin/chromium)
+	@$(PY) -m tests.screenshots
 
 check: dev ## lint and types
 	.venv/bin/ruff check .

@@ -97,6 +97,7 @@ def test_the_api_calls_the_alias_on_every_path(stack: dict[str, Any]) -> None:
         assert integration["uri"].endswith("/functions/<ApiFunction.Arn>:live/invocations")
     assert api["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
     assert "BinaryMediaTypes" not in api
+    assert api["MinimumCompressionSize"] == 1024
     permissions = of_type(stack, "AWS::Lambda::Permission").values()
     assert {permission["FunctionName"] for permission in permissions} == {"<ApiFunctionAliaslive>"}
     assert {permission["SourceArn"].rpartition("<Api>/")[2] for permission in permissions} == {"*/*/", "*/*/*"}
