@@ -1,16 +1,20 @@
 """One frozen Settings, and the only reader of the environment. A misspelt variable is an error, not a silence."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from model.bulk.job import loops
 from model.manifest import EngineName, is_name
 
 Mode = Literal["bundled", "pinned"]
 Mismatch = Literal["refuse", "warn"]
 MIB = 1024 * 1024
 SERVICE, NAMESPACE = "sklearn-on-lambda", "SklearnOnLambda"
+# The example in the layer that only bulk functions have, and a place to write that is gone with the function.
+BULK_INPUTS, BULK_OUTPUTS = ("file:///opt/bulk/",), ("file:///tmp/",)
 LAMBDA_MARK = "AWS_LAMBDA_FUNCTION_NAME"
 
 
@@ -35,6 +39,8 @@ class Settings:
     max_body_bytes: int = 6 * MIB
     max_rows: int = 10_000
     path: Path | None = None
+    bulk_inputs: tuple[str, ...] = BULK_INPUTS
+    bulk_outputs: tuple[str, ...] = BULK_OUTPUTS
     endpoint: str | None = None
     service: str = SERVICE
     namespace: str = NAMESPACE
@@ -63,6 +69,7 @@ class Settings:
             max_body_bytes=_count("MODEL_MAX_BODY_BYTES", given.get("MODEL_MAX_BODY_BYTES"), 6 * MIB),
             max_rows=_count("MODEL_MAX_ROWS", given.get("MODEL_MAX_ROWS"), 10_000),
             path=Path(path) if path else None,
+            **_bulk(given),
             endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
             service=env.get("POWERTOOLS_SERVICE_NAME") or SERVICE,
             function=env.get(LAMBDA_MARK) or None,
@@ -80,6 +87,8 @@ VARIABLES = (
     "MODEL_MAX_BODY_BYTES",
     "MODEL_MAX_ROWS",
     "MODEL_PATH",
+    "MODEL_BULK_INPUTS",
+    "MODEL_BULK_OUTPUTS",
 )
 
 
@@ -119,6 +128,29 @@ def _count(variable: str, value: str | None, default: int) -> int:
     if not value.isascii() or not value.isdigit() or int(value) == 0:
         raise SettingsError(f"{variable}: expected a whole number above 0")
     return int(value)
+
+
+def _bulk(given: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Read the prefixes that jobs may name; what is written may never be input again."""
+    inputs = _prefixes("MODEL_BULK_INPUTS", given.get("MODEL_BULK_INPUTS"), BULK_INPUTS)
+    outputs = _prefixes("MODEL_BULK_OUTPUTS", given.get("MODEL_BULK_OUTPUTS"), BULK_OUTPUTS)
+    looping = loops(inputs, outputs)
+    if looping is not None:
+        raise SettingsError(
+            f"MODEL_BULK_OUTPUTS: {looping} lies inside an input prefix, so output would be input again"
+        )
+    return {"bulk_inputs": inputs, "bulk_outputs": outputs}
+
+
+def _prefixes(variable: str, value: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
+    """Read "s3://bucket/in/,file:///folder/"."""
+    if value is None:
+        return default
+    found = tuple(part.strip() for part in value.split(",") if part.strip())
+    for prefix in found:
+        if not re.fullmatch(r"(s3://[^/,]+|file://)/([^,]*/)?", prefix):
+            raise SettingsError(f"{variable}: expected s3://bucket/prefix/ or file:///folder/, separated by commas")
+    return found
 
 
 def _pins(value: str) -> dict[str, str]:

@@ -11,38 +11,9 @@ A state machine's three steps are `plan`, `score_part` in its children, and `com
 between them as JSON (`msgspec.json.encode`, `decode(type=…)`). `attempt` is any name of the run, the same in all
 children: a child that is tried again overwrites its own part with the same bytes.
 
+The functions are in the modules of their names (`plan`, `part`, `commit`, `run`); this one imports none of them, so
+that settings may check prefixes without numpy.
+
 Output: <job.output>/<input version>/_manifest.json names <attempt>/part-NNNNN.<suffix> and the error file; what it does
 not name is no output. A part of CSV has its own header.
 """
-
-from model.bulk.commit import Outcome, Result, commit, committed, discard
-from model.bulk.job import Job, permit
-from model.bulk.objects import Objects, Version
-from model.bulk.part import Part, score_part
-from model.bulk.plan import Plan, Range, folder, plan
-from model.bulk.progress import Deadline, Progress
-from model.bulk.run import columns, current, run, timings
-
-__all__ = [
-    "Deadline",
-    "Job",
-    "Objects",
-    "Outcome",
-    "Part",
-    "Plan",
-    "Progress",
-    "Range",
-    "Result",
-    "Version",
-    "columns",
-    "commit",
-    "committed",
-    "current",
-    "discard",
-    "folder",
-    "permit",
-    "plan",
-    "run",
-    "score_part",
-    "timings",
-]

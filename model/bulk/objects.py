@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from io import UnsupportedOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -60,7 +61,7 @@ class Objects:
     def head(self, url: str, version: str | None = None) -> Version:
         """Return what is there now, or the version named; raises InputMissing, AccessDenied or StoreUnavailable."""
         where = place(url)
-        options: GetOptions = {"head": True} | ({"version": version} if version else {})
+        options: GetOptions = {"head": True, "version": version} if version else {"head": True}
         with translated(url):
             meta = obstore.get(self._store(where), where.key, options=options).meta
         return Version(url, (meta["e_tag"] or "").strip('"'), meta["size"], version)
@@ -69,10 +70,12 @@ class Objects:
         """Return bytes [start, end) of one version; raises InputChanged when another has taken its place."""
         if end <= start:
             return b""
-        where, options = place(version.url), self._options(version)
+        where = place(version.url)
+        # A version id never changes its bytes; the etag is what holds where there is none.
+        options: GetOptions = {"version": version.id} if version.id else {"if_match": f'"{version.etag}"'}
+        options["range"] = (start, end)
         with translated(version.url):
-            found = obstore.get(self._store(where), where.key, options=options | {"range": (start, end)})
-            return bytes(found.bytes())
+            return bytes(obstore.get(self._store(where), where.key, options=options).bytes())
 
     def blocks(self, version: Version, start: int, end: int) -> Iterator[bytes]:
         """Return the bytes in blocks of BLOCK, the next ones on their way while one is worked on."""
@@ -152,10 +155,6 @@ class Objects:
                 if folder.is_dir() and folder != winner:
                     shutil.rmtree(folder, ignore_errors=True)
 
-    def _options(self, version: Version) -> dict[str, Any]:
-        # A version id never changes its bytes; the etag is what holds where there is none.
-        return {"version": version.id} if version.id else {"if_match": f'"{version.etag}"'}
-
     def _store(self, where: Place) -> "ObjectStore":
         if where.root not in self._stores:
             if where.root == "file://":
@@ -183,6 +182,7 @@ class Writer:
         # Level 1: at 6 the compressor alone takes longer than parsing, predicting and writing. No time in the header.
         self._packer = zlib.compressobj(1, wbits=31) if gzip else None
         self.bytes = 0
+        self.error: Exception | None = None
 
     def write(self, content: Any) -> int:
         """Write all of `content`; raises AccessDenied or StoreUnavailable."""
@@ -194,14 +194,22 @@ class Writer:
         if data:
             self._digest.update(data)
             self.bytes += len(data)
-            with translated(self._url):
-                self._file.write(data)
+            try:
+                with translated(self._url):
+                    self._file.write(data)
+            except Exception as error:
+                self.error = error  # the Parquet writer in between would give it another class
+                raise
 
     def flush(self) -> None:
         """Do nothing: what is written leaves in blocks of its own size."""
 
     def writable(self) -> bool:
         return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Refuse: the Parquet writer asks whether there is such a method, and never calls it."""
+        raise UnsupportedOperation(f"seek({offset}, {whence})")
 
     def close(self) -> None:
         """Complete the object: from now on it is there."""

@@ -20,7 +20,7 @@ from model.manifest import digest, dump
 from model.scorer import Scorer
 
 if TYPE_CHECKING:
-    from model.codec.parquet_rows import ParquetRows
+    pass
 
 
 class Codec(Protocol):
@@ -126,13 +126,12 @@ class Scoring:
 
     def _field(self, pointer: str) -> str | None:
         """Return the feature that a pointer is about: it names it, or gives its position in the row."""
-        token = pointer.rsplit("/", 1)[-1].replace("~1", "/").replace("~0", "~")
-        if token in self._schema.names or not token:
-            return token or None
-        depth = pointer.count("/")
-        if token.isdigit():
-            return self._schema.names[int(token)] if depth == 3 and int(token) < len(self._schema.names) else None
-        return None if token == "features" else token
+        last = pointer.rsplit("/", 1)[-1].replace("~1", "/").replace("~0", "~")
+        if last in self._schema.names:
+            return last
+        if pointer.startswith("/instances/"):  # /instances/0/3
+            return self._schema.names[int(last)] if pointer.count("/") == 3 else None
+        return None if last in {"", "features"} else last
 
 
 class _ErrorFile:
@@ -214,7 +213,7 @@ def _text(
     cutter = text_lines.Cutter(quoted=codec.quoted, line=above + 1)
     read = [0]
     writer.write(codec.head(appended))
-    for line, chunk in cutter.chunks(_bytes(objects, plan, piece, cutter, read)):
+    for line, chunk in cutter.chunks(_bytes(objects, plan, piece, read)):
         found = scoring.chunk(line, chunk)
         if found is not None:
             writer.write(found)
@@ -222,9 +221,7 @@ def _text(
     return scoring, cutter.line - 1, bool(cutter.quotes % 2)
 
 
-def _bytes(
-    objects: Objects, plan: Plan, piece: Range, cutter: text_lines.Cutter, read: list[int]
-) -> Iterator[bytes]:
+def _bytes(objects: Objects, plan: Plan, piece: Range, read: list[int]) -> Iterator[bytes]:
     """Yield the range's bytes, unzipped and without the header that gzip holds inside."""
 
     def counted() -> Iterator[bytes]:
@@ -266,9 +263,9 @@ def _parquet(
             raise
 
     try:
-        codec.write(scored(), appended, appended.columns(_nothing(scorer, appended)), writer)
+        codec.write(scored(), appended.columns(_nothing(scorer, appended)), writer)
     except Exception as error:
-        raise (failed[0] if failed else error) from None
+        raise (failed[0] if failed else writer.error or error) from None
     return scoring, total, False
 
 

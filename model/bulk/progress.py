@@ -36,7 +36,7 @@ class Deadline:
     left: Callable[[], float]
 
     def check(self, progress: Progress) -> None:
-        """Raise OutOfTime as soon as size and pace say that the rest will not fit: after two seconds, not at the end."""
+        """Raise OutOfTime as soon as size and pace say that the rest will not fit: after two seconds at first."""
         if progress.seconds >= _SETTLED and progress.remaining + _COMMIT > self.left():
             raise OutOfTime(
                 f"{progress.remaining:.0f} s of work are left and {self.left():.0f} s of time: score it in ranges"

@@ -69,9 +69,9 @@ def _texts(feature: Feature, column: list[str | None]) -> Any:
     distinct = set(column)
     if None in distinct and not feature.nullable:
         return None
-    if feature.kind == "category" and feature.categories and not feature.open:
-        if not distinct - {None} <= set(feature.categories):
-            return None
+    closed = feature.kind == "category" and feature.categories and not feature.open
+    if closed and not distinct - {None} <= set(feature.categories or ()):
+        return None
     return [_missing(feature) if value is None else value for value in column] if None in distinct else column
 
 

@@ -90,6 +90,7 @@ class JsonLines:
         return joined([line.rstrip()[:-1] for line in content], between, [texts(c) for c in columns], b"}\n")
 
     def head(self, appended: Appended) -> bytes:
+        del appended
         return b""
 
     def content(self, chunk: bytes) -> list[bytes]:

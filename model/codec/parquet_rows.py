@@ -5,7 +5,7 @@ beside onnxruntime. Floats are written without a dictionary, which their many va
 rows a second against 0.4, and a fifth smaller.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import arro3.core as arrow
@@ -13,7 +13,7 @@ import arro3.io
 import msgspec
 import numpy as np
 
-from model.codec.appended import Appended, Column
+from model.codec.appended import Column
 from model.codec.columns import matrix
 from model.codec.csv_lines import _truth
 from model.codec.text_lines import Record
@@ -99,12 +99,14 @@ class ParquetRows:
             content = content.append_column(column.name, _array(column))
         return content
 
-    def write(self, scored: Iterable[arrow.RecordBatch], appended: Appended, kinds: list[Column], file: Any) -> None:
+    def write(self, scored: Iterable[arrow.RecordBatch], kinds: list[Column], file: Any) -> None:
         """Write batches as they come, a row group of 131,072 rows at a time. `kinds` tells the appended types."""
         types = self._types
         for column in kinds:
             types = types.append(arrow.Field(column.name, _array(column).type))
-        floats = {name: False for name in types.names if _Type.is_floating(types.field(name).type)}
+        floats: dict[str | Sequence[str], bool] = {
+            name: False for name in types.names if _Type.is_floating(types.field(name).type)
+        }
         stream = arrow.RecordBatchReader.from_batches(types, (batch.with_schema(types) for batch in scored))
         arro3.io.write_parquet(
             stream, file, compression="snappy", column_dictionary_enabled=floats, max_row_group_size=_GROUP
@@ -123,8 +125,7 @@ def _faults(feature: Feature, types: arrow.Schema) -> Iterator[str]:
         yield f"column {feature.name} is {'missing' if not found else 'there twice'}"
         return
     kind = types.field(found[0]).type
-    if _Type.is_dictionary(kind):
-        kind = kind.value_type
+    kind = kind.value_type or kind if _Type.is_dictionary(kind) else kind
     text = _Type.is_string(kind) or _Type.is_large_string(kind) or _Type.is_string_view(kind)
     number = _Type.is_numeric(kind) or _Type.is_decimal(kind)
     fits = text if is_text(feature) else _Type.is_boolean(kind) if _truth(feature) else number

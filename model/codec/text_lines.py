@@ -18,7 +18,7 @@ LONGEST = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record as the slow path reads it: where it starts, its bytes (in Parquet its position), its row or its faults."""
+    """One record as the slow path reads it: its line, its bytes (in Parquet its position), its row or its faults."""
 
     line: int
     raw: Any
@@ -113,4 +113,6 @@ def lines(chunk: bytes) -> list[bytes]:
     found.pop()
     if b"\r" in chunk:
         found = [line.removesuffix(b"\r") for line in found]
-    return found if b"\n\n" not in chunk and found[:1] != [b""] and b"\r\n\r\n" not in chunk else [x for x in found if x]
+    return (
+        found if b"\n\n" not in chunk and found[:1] != [b""] and b"\r\n\r\n" not in chunk else [x for x in found if x]
+    )
