@@ -1,4 +1,4 @@
-"""S3 "Object Created" through EventBridge, an S3 notification, or a job → the object's rows, scored into another one."""
+"""S3 "Object Created" through EventBridge, an S3 notification, or a job → the object's rows scored into another."""
 
 import gc
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -18,9 +18,6 @@ from model.codec.text_lines import Record
 from model.errors import Fault, InputChanged, PredictionFailed
 from model.manifest import digest, dump
 from model.scorer import Scorer
-
-if TYPE_CHECKING:
-    pass
 
 
 class Codec(Protocol):
@@ -217,6 +214,7 @@ def _text(
         found = scoring.chunk(line, chunk)
         if found is not None:
             writer.write(found)
+        read[0] += 0 if plan.gzip else len(chunk)
         meter.tell(scoring, read[0], piece.end - piece.start)
     return scoring, cutter.line - 1, bool(cutter.quotes % 2)
 
@@ -226,8 +224,8 @@ def _bytes(objects: Objects, plan: Plan, piece: Range, read: list[int]) -> Itera
 
     def counted() -> Iterator[bytes]:
         for block in objects.blocks(plan.input, piece.start, piece.end):
+            read[0] += len(block) if plan.gzip else 0
             yield block
-            read[0] += len(block)
 
     skip = len(plan.header.encode()) if plan.gzip else 0
     for block in text_lines.unzipped(counted()) if plan.gzip else counted():
@@ -245,8 +243,8 @@ def _parquet(
 
     footer = footer_of(objects, plan.input)
     file = BlockFile(objects, plan.input, footer.start, footer.only(piece.start, piece.end))
-    codec: ParquetRows = ParquetRows(scorer.schema, file)
-    appended = Appended(scorer.manifest, codec.taken())
+    codec = ParquetRows(scorer.schema, file)
+    appended = Appended(scorer.manifest, prefix=plan.prefix)
     scoring = Scoring(scorer, codec, appended, errors)
     total = sum(group.rows for group in footer.groups[piece.start : piece.end])
     failed: list[Exception] = []

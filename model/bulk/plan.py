@@ -4,7 +4,7 @@ import io
 from dataclasses import dataclass
 
 from model.bulk.job import FormatName, Job, format_of, version_name
-from model.bulk.objects import Objects, Version
+from model.bulk.objects import BlockFile, Objects, Version
 from model.codec import parquet_footer, text_lines
 from model.codec.appended import Appended
 from model.codec.parquet_footer import TAIL, Footer
@@ -69,7 +69,7 @@ def plan(objects: Objects, job: Job, version: Version, manifest: Manifest, part_
     if found == "parquet":
         footer = footer_of(objects, version)
         ranges = parquet_footer.cut(footer.groups, part_bytes) if part_bytes else [(0, len(footer.groups))]
-        return _plan(job, version, manifest, schema, ranges, found)
+        return _plan(job, version, manifest, _parquet_names(objects, version, footer, schema), ranges, found)
     first = objects.read(version, 0, min(_HEAD, version.size))
     gzip = named or first.startswith(_GZIP)
     if gzip:
@@ -83,33 +83,43 @@ def plan(objects: Objects, job: Job, version: Version, manifest: Manifest, part_
     ranges = [(0 if gzip else start, version.size)]
     if part_bytes and not gzip:
         ranges = _cut(objects, version, start, part_bytes)
-    return _plan(job, version, manifest, schema, ranges, found, gzip=gzip, header=header, first=first[start:])
+    taken = _csv_names(header, schema) if found == "csv" else _json_names(first, schema)
+    return _plan(job, version, manifest, taken, ranges, found, gzip=gzip, header=header)
 
 
 def _plan(
     job: Job,
     version: Version,
     manifest: Manifest,
-    schema: RowSchema,
+    taken: list[str],
     ranges: list[tuple[int, int]],
     found: FormatName,
     *,
     gzip: bool = False,
     header: bytes = b"",
-    first: bytes = b"",
 ) -> Plan:
-    prefix = ""
-    if found == "csv":
-        from model.codec.csv_lines import CsvLines, header_of  # noqa: PLC0415
-
-        prefix = Appended(manifest, CsvLines(schema, header_of(header)[0], header).taken(b"")).prefix
-    elif found == "json-lines":
-        from model.codec.json_lines import JsonLines  # noqa: PLC0415
-
-        prefix = Appended(manifest, JsonLines(schema).taken(first.lstrip())).prefix
+    prefix = Appended(manifest, taken).prefix
     cuts = tuple(Range(i, start, end) for i, (start, end) in enumerate(ranges))
     name, number, pin = manifest.name, manifest.version, digest(dump(manifest))
     return Plan(version, found, gzip, job.output, name, number, pin, prefix, cuts, header.decode("utf-8"))
+
+
+def _csv_names(header: bytes, schema: RowSchema) -> list[str]:
+    from model.codec.csv_lines import CsvLines, header_of  # noqa: PLC0415
+
+    return CsvLines(schema, header_of(header)[0], header).names
+
+
+def _json_names(first: bytes, schema: RowSchema) -> list[str]:
+    from model.codec.json_lines import JsonLines  # noqa: PLC0415
+
+    return JsonLines(schema).taken(first.lstrip())
+
+
+def _parquet_names(objects: Objects, version: Version, footer: Footer, schema: RowSchema) -> list[str]:
+    from model.codec.parquet_rows import ParquetRows  # noqa: PLC0415
+
+    return ParquetRows(schema, BlockFile(objects, version, footer.start, footer.only(0, 0))).names
 
 
 def _cut(objects: Objects, version: Version, start: int, part_bytes: int) -> list[tuple[int, int]]:

@@ -54,17 +54,13 @@ class CsvLines:
         faults += [f"column {name} appears twice" for name in dict.fromkeys(header) if header.count(name) > 1]
         if faults:
             raise InputMalformed(f"line 1: {'; '.join(faults[:20])}")
-        self._schema, self._names = schema, header
+        self._schema, self.names = schema, header
         self._order = [header.index(name) for name in schema.names]
         kinds = dict(zip(self._order, map(_kind, schema.features), strict=True))
         text = arrow.DataType.string()
         self._types = arrow.Schema([arrow.Field(f"c{i}", kinds.get(i, text)) for i in range(len(header))])
         self._readers = [reader(feature) for feature in schema.features]
         self.header = raw.removeprefix(_BOM).rstrip(b"\r\n")
-
-    def taken(self, first: bytes) -> list[str]:
-        del first
-        return self._names
 
     def matrix(self, chunk: bytes, count: int) -> Any:
         """Return the chunk's rows as a matrix, or None when any line does not fit."""
@@ -123,8 +119,8 @@ class CsvLines:
     def _record(self, line: int, raw: bytes, cells: list[str]) -> Record:
         if any(not cell.isascii() and any("\udc00" <= c <= "\udfff" for c in cell) for cell in cells):
             return Record(line, raw, None, (Fault("", "expected UTF-8 in cells of at most 128 KB"),))
-        if len(cells) != len(self._names):
-            return Record(line, raw, None, (Fault("", f"expected {len(self._names)} cells, got {len(cells)}"),))
+        if len(cells) != len(self.names):
+            return Record(line, raw, None, (Fault("", f"expected {len(self.names)} cells, got {len(cells)}"),))
         values = [read(cells[i]) for read, i in zip(self._readers, self._order, strict=True)]
         document = {"instances": [values]}
         try:

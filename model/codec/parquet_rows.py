@@ -38,12 +38,10 @@ class ParquetRows:
         except Exception as error:  # arro3 raises nothing narrower
             raise _malformed(file, error) from None
         self._types: arrow.Schema = self._batches.schema
+        self.names: list[str] = list(self._types.names)
         faults = [fault for feature in schema.features for fault in _faults(feature, self._types)]
         if faults:
             raise InputMalformed("; ".join(faults[:20]))
-
-    def taken(self) -> list[str]:
-        return list(self._types.names)
 
     def chunks(self) -> Iterator[tuple[int, arrow.RecordBatch]]:
         """Yield (number of the first row, batch); rows are numbered from 1."""

@@ -52,7 +52,9 @@ class Cutter:
                 yield self._counted(data[:end])
         if self._rest.strip(b"\r\n \t"):
             if self.quoted and (self.quotes + self._rest.count(b'"')) % 2:
-                raise InputMalformed(f"line {self.line}: a quotation mark opens a cell that never ends")
+                raise InputMalformed(
+                    f"line {self.line}: a cell between quotes does not end; in ranges, score it in one range"
+                )
             rest, self._rest = self._rest, b""
             yield self._counted(rest if rest.endswith(b"\n") else rest + b"\n")
 
