@@ -297,4 +297,6 @@ def translated(url: str) -> Iterator[None]:
     except PreconditionError:
         raise InputChanged(f"{url} was overwritten while it was read") from None
     except (BaseError, OSError) as error:
+        if "necessary privileges" in str(error):  # obstore's files raise OSError for everything, and say so in words
+            raise AccessDenied(f"{url}: the store denies access; grant the role this prefix") from None
         raise StoreUnavailable(f"{url}: {type(error).__name__}") from error

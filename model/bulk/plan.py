@@ -2,13 +2,14 @@
 
 import io
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from model.bulk.job import FormatName, Job, format_of, version_name
 from model.bulk.objects import BlockFile, Objects, Version
 from model.codec import parquet_footer, text_lines
 from model.codec.appended import Appended
 from model.codec.parquet_footer import TAIL, Footer
-from model.errors import InputMalformed
+from model.errors import InputMalformed, JobRefused
 from model.manifest import Manifest, digest, dump
 from model.rows import RowSchema
 
@@ -67,6 +68,10 @@ def plan(objects: Objects, job: Job, version: Version, manifest: Manifest, part_
     if version.size == 0:
         raise InputMalformed("the object is empty")
     if found == "parquet":
+        if find_spec("arro3") is None:
+            raise JobRefused(
+                "this deployment has no Parquet reader: it fits beside compiled models (FLAVOUR=onnx) only"
+            )
         footer = footer_of(objects, version)
         ranges = parquet_footer.cut(footer.groups, part_bytes) if part_bytes else [(0, len(footer.groups))]
         return _plan(job, version, manifest, _parquet_names(objects, version, footer, schema), ranges, found)

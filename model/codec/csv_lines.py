@@ -1,6 +1,6 @@
 """CSV with a header, as a stream: features by name in any order, other columns carried through untouched. Pure.
 
-arrow's reader (arro3) types a chunk: 790,000 rows of 30 numbers a second, numpy's loadtxt 190,000. Its buffers are
+Arrow's reader (arro3) types a chunk: 790,000 rows of 30 numbers a second, numpy's loadtxt 190,000. Its buffers are
 allocated for `batch_size` rows of every column, however few there are: 16,384 halve its speed.
 """
 
@@ -9,9 +9,8 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-import arro3.core as arrow
-import arro3.io
 import msgspec
+import numpy as np
 
 from model.codec.appended import Appended, Column, joined, texts
 from model.codec.columns import TRUTH, matrix
@@ -19,7 +18,16 @@ from model.codec.csv_rows import reader
 from model.codec.text_lines import Record, lines
 from model.errors import Fault, InputMalformed
 from model.faults import explain
+from model.manifest import Feature
 from model.rows import RowSchema, is_text
+
+try:
+    import arro3.core as arrow
+    import arro3.io
+except ModuleNotFoundError:  # beside scikit-learn it does not fit into a zip; there Python's own reader does it all
+    HAS_ARROW = False
+else:
+    HAS_ARROW = True
 
 _BATCH = 4096
 _BOM = b"\xef\xbb\xbf"
@@ -56,14 +64,14 @@ class CsvLines:
             raise InputMalformed(f"line 1: {'; '.join(faults[:20])}")
         self._schema, self.names = schema, header
         self._order = [header.index(name) for name in schema.names]
-        kinds = dict(zip(self._order, map(_kind, schema.features), strict=True))
-        text = arrow.DataType.string()
-        self._types = arrow.Schema([arrow.Field(f"c{i}", kinds.get(i, text)) for i in range(len(header))])
+        self._types = _types(schema, self._order, len(header)) if HAS_ARROW else None
         self._readers = [reader(feature) for feature in schema.features]
         self.header = raw.removeprefix(_BOM).rstrip(b"\r\n")
 
     def matrix(self, chunk: bytes, count: int) -> Any:
         """Return the chunk's rows as a matrix, or None when any line does not fit."""
+        if self._types is None:
+            return None
         try:
             batches = list(arro3.io.read_csv(chunk, self._types, has_header=False, batch_size=min(_BATCH, count + 1)))
         except Exception:  # arro3 raises nothing narrower
@@ -132,23 +140,28 @@ class CsvLines:
         return Record(line, raw, None, explain(document, self._schema))
 
 
-def _kind(feature: Any) -> arrow.DataType:
-    return arrow.DataType.float64() if not is_text(feature) and not _truth(feature) else arrow.DataType.string()
+def _types(schema: RowSchema, order: list[int], count: int) -> "arrow.Schema":
+    numbers = {i for i, f in zip(order, schema.features, strict=True) if _is_number(f)}
+    number, text = arrow.DataType.float64(), arrow.DataType.string()
+    return arrow.Schema([arrow.Field(f"c{i}", number if i in numbers else text) for i in range(count)])
 
 
-def _truth(feature: Any) -> bool:
+def _is_number(feature: Feature) -> bool:
+    return not is_text(feature) and not isis_truth(feature)
+
+
+def is_truth(feature: Feature) -> bool:
+    """Tell a column of booleans."""
     return feature.kind == "boolean" or (
         feature.kind == "category" and all(isinstance(c, bool) for c in feature.categories or ("",))
     )
 
 
-def _column(feature: Any, batches: list[arrow.RecordBatch], i: int) -> Any:
-    import numpy as np  # noqa: PLC0415
-
+def _column(feature: Feature, batches: "list[arrow.RecordBatch]", i: int) -> Any:
     parts = [batch.column(i) for batch in batches]
-    if any(part.null_count for part in parts) or _kind(feature) == arrow.DataType.string():
+    if any(part.null_count for part in parts) or not _is_number(feature):
         values = [value for part in parts for value in part.to_pylist()]
-        if _truth(feature):
+        if is_truth(feature):
             if not all(value is None or value.strip().lower() in TRUTH for value in values):
                 return None
             return [None if value is None else TRUTH[value.strip().lower()] for value in values]

@@ -15,7 +15,7 @@ import numpy as np
 
 from model.codec.appended import Column
 from model.codec.columns import matrix
-from model.codec.csv_lines import _truth
+from model.codec.csv_lines import is_truth
 from model.codec.text_lines import Record
 from model.errors import Fault, InputMalformed
 from model.faults import explain
@@ -126,14 +126,14 @@ def _faults(feature: Feature, types: arrow.Schema) -> Iterator[str]:
     kind = kind.value_type or kind if _Type.is_dictionary(kind) else kind
     text = _Type.is_string(kind) or _Type.is_large_string(kind) or _Type.is_string_view(kind)
     number = _Type.is_numeric(kind) or _Type.is_decimal(kind)
-    fits = text if is_text(feature) else _Type.is_boolean(kind) if _truth(feature) else number
+    fits = text if is_text(feature) else _Type.is_boolean(kind) if is_truth(feature) else number
     if not (fits or _Type.is_null(kind)):
-        wanted = "strings" if is_text(feature) else "booleans" if _truth(feature) else "numbers"
+        wanted = "strings" if is_text(feature) else "booleans" if is_truth(feature) else "numbers"
         yield f"column {feature.name} holds {kind}, expected {wanted}"
 
 
 def _values(feature: Feature, column: arrow.Array) -> Any:
-    if is_text(feature) or _truth(feature):
+    if is_text(feature) or is_truth(feature):
         return column.to_pylist()
     if column.null_count:
         return [None if value is None else float(value) for value in column.to_pylist()]
