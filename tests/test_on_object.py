@@ -130,7 +130,8 @@ def test_in_a_versioned_bucket_each_event_scores_its_own_version(service: Servic
 
 def test_s3s_test_event_and_other_events(service: Service) -> None:
     assert service({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": BUCKET}) == []
-    for event in ({}, [], {"input": "s3://b/x.csv"}, {"input": 1, "output": "s3://b/x"}):
+    others: list[Any] = [{}, [], {"input": "s3://b/x.csv"}, {"input": 1, "output": "s3://b/x"}]
+    for event in others:
         with pytest.raises(JobRefused):
             service(event)
 

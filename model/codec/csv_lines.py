@@ -147,7 +147,7 @@ def _types(schema: RowSchema, order: list[int], count: int) -> "arrow.Schema":
 
 
 def _is_number(feature: Feature) -> bool:
-    return not is_text(feature) and not isis_truth(feature)
+    return not is_text(feature) and not is_truth(feature)
 
 
 def is_truth(feature: Feature) -> bool:
