@@ -3,6 +3,7 @@
 `python -m infra.built DIR` closes the size gates over what Lambda would unzip for each function.
 """
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,6 +49,8 @@ def functions(build: Path, parameters: Mapping[str, str] | None = None) -> dict[
     common = template["Globals"]["Function"]
 
     def value(entry: Any) -> Any:
+        if isinstance(entry, dict) and "Fn::Sub" in entry:  # a resource by its logical id, as `sam local` has it
+            return re.sub(r"\$\{(.+?)\}", lambda found: str(values.get(found[1], found[1])), entry["Fn::Sub"])
         return values[entry["Ref"]] if isinstance(entry, dict) else entry
 
     def function(name: str, own: dict[str, Any]) -> Function:
