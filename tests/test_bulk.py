@@ -2,6 +2,9 @@
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from model.errors import InputChanged, InputMalformed, InputMissing, JobRefused,
 from model.scorer import Scorer
 from tests import bulk_inputs
 from tests.bulk_inputs import FORMATS, NAMES, content, errors, frame, read
+from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -323,3 +327,67 @@ def test_keys_say_their_format() -> None:
     for key in ("a.txt", "a", "a.parquet.gz"):
         with pytest.raises(JobRefused, match="expected"):
             format_of(key)
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.csv.gz"])
+def test_memory_does_not_grow_with_the_object(name: str, tmp_path: Path, packed: Path) -> None:
+    """160 MB take no more than 32 MB do; had the object been held anywhere, it would be 128 MB more."""
+    code = """
+import resource, sys
+from pathlib import Path
+from bench.crash import scorer
+from model.bulk.job import Job
+from model.bulk.objects import Objects
+from model.bulk.run import run
+result = run(Objects(), Job(sys.argv[2], sys.argv[3]), scorer(Path(sys.argv[1]))).result
+print(result.rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+    peaks = []
+    for times in (1, 5):
+        block = content(frame(8_000).assign(remark="x" * 4_000), name.removesuffix(".gz"))
+        head, _, rows = block.partition(b"\n") if ".csv" in name else (b"", b"", block)
+        body = (head + b"\n" if head else b"") + rows * times
+        wanted = job(tmp_path, name, gzip.compress(body, 1) if name.endswith(".gz") else body)
+        command = [sys.executable, "-c", code, str(packed), wanted.input, (tmp_path / f"out{times}").as_uri()]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-1000:]
+        count, peak = map(int, done.stdout.split())
+        assert count == 8_000 * times
+        peaks.append(peak / 1e3)
+    assert peaks[1] < peaks[0] + 48
+    assert peaks[1] < 400
+
+
+def test_the_command_line_scores_a_file_of_any_size_into_another(packed: Path, tmp_path: Path) -> None:
+    data = frame(2_000).astype({"petal_width": object})
+    data.loc[1, "petal_width"] = "wide"
+    file, out = tmp_path / "big rows.csv", tmp_path / "scored.csv"
+    file.write_bytes(content(data, "x.csv"))
+    env = os.environ | {"MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris"}
+    command = [sys.executable, "-m", "model", "score", str(file), "--out", str(out)]
+    done = subprocess.run([*command, "--json"], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (json.loads(done.stdout)["rows"], json.loads(done.stdout)["errors"]) == (1_999, 1)
+    assert "100%" in done.stderr
+    assert read(out.read_bytes(), "x.csv")["id"].tolist() == data["id"].drop(1).tolist()
+    assert errors((tmp_path / "scored.csv_errors.jsonl").read_bytes())[0][:2] == (3, "petal_width")
+    assert {path.name for path in tmp_path.iterdir()} == {"big rows.csv", "scored.csv", "scored.csv_errors.jsonl"}
+    refused = [*command[:-1], str(tmp_path / "scored.parquet")]
+    done = subprocess.run(refused, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "JobRefused" in done.stderr
+
+
+def test_without_arrow_csv_gives_the_same_rows_and_parquet_is_refused(
+    tmp_path: Path, iris: Scorer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = job(tmp_path, "rows.csv", content(frame(300), "rows.csv"))
+    with_arrow = run(Objects(), wanted, iris).result
+    monkeypatch.setattr("model.codec.csv_lines.HAS_ARROW", False)
+    without = run(Objects(), Job(wanted.input, (tmp_path / "slow").as_uri()), iris).result
+    assert with_arrow is not None
+    assert without is not None
+    assert with_arrow.digest == without.digest
+    monkeypatch.setattr("model.bulk.plan.find_spec", lambda _: None)
+    with pytest.raises(JobRefused, match="Parquet"):
+        run(Objects(), job(tmp_path, "rows.parquet", content(frame(3), "rows.parquet")), iris)
