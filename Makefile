@@ -118,7 +118,7 @@ clean: ## remove what can be made again, but for .venv and artifacts
 packed: setup
 	@ls artifacts/*/*/manifest.json >/dev/null 2>&1 || $(MAKE) pack
 
-build-ApiFunction build-InvokeFunction build-QueueFunction build-BusFunction build-ObjectFunction: packed
+build-ApiFunction build-InvokeFunction build-QueueFunction build-BusFunction build-ObjectFunction build-DeployHookFunction: packed
 	@$(PY) -m infra.function_code "$(ARTIFACTS_DIR)"
 
 build-DependenciesLayer: packed

@@ -5,6 +5,7 @@ formatter, decorator and Metrics the line costs a call 170 µs and a cold start 
 """
 
 import logging
+import os
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -15,11 +16,16 @@ import msgspec
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
+from handler.price import MicroUsd
 from handler.settings import Settings
 from model.registry import Loaded
 
-_COUNTS = [{"Name": name, "Unit": "Count"} for name in ("Requests", "Errors", "ColdStart", "Predictions")]
-METRICS = [*_COUNTS, {"Name": "Latency", "Unit": "Milliseconds"}]
+_COUNTS = [{"Name": name, "Unit": "Count"} for name in ("Requests", "Errors", "Faults", "ColdStart", "Predictions")]
+METRICS = [*_COUNTS, {"Name": "Latency", "Unit": "Milliseconds"}, {"Name": "PriceMicroUSD", "Unit": "None"}]
+# By function for alarms, which take no search, and by model and version to look closer. Each more costs for every metric.
+DIMENSIONS = [["function_name"], ["function_name", "model", "version"]]
+# Of errors those that the caller is to blame for; every other is a fault of ours, one of an HTTP status by the status.
+REFUSALS = frozenset({"InvalidRows", "TooLarge", "UnknownModel", "JobRefused", "InputMalformed", "InputMissing"})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -67,9 +73,15 @@ class Observer:
     def __init__(self, settings: Settings) -> None:
         self.logger = Logger(service=settings.service, logger_formatter=Line())
         self._handler: Any = self.logger.registered_handler
-        self._emf = [{"Namespace": settings.namespace, "Dimensions": [["service", "model"]], "Metrics": METRICS}]
-        self._function = {"function_name": settings.function} if settings.function else {}
+        self._emf = [{"Namespace": settings.namespace, "Dimensions": DIMENSIONS, "Metrics": METRICS}]
+        self._function = {"function_name": settings.function or "local"}
+        self._price = MicroUsd(settings.function_mb)
         self._cold = True
+        self._ready: float | None = None
+
+    def ready(self) -> None:
+        """Note for the first line how old this process is: what a cold start takes until the model is loaded."""
+        self._ready = process_age()
 
     def loaded(self, loaded: Loaded) -> None:
         """Say that a version was loaded, or why it could not be."""
@@ -87,8 +99,9 @@ class Observer:
         self.logger.error("unexpected error", extra={"fields": {"error": type(error).__name__, "frames": frames}})
 
     def finish(self, call: Call) -> None:
-        """Write the call's line: Requests, Errors, Predictions and Latency by model, and ColdStart for the first."""
+        """Write the call's line: METRICS by function, model and version; ColdStartTime in the first."""
         now = time.time()
+        milliseconds = round((time.perf_counter() - call.started) * 1000, 3)
         document = {
             "level": "INFO",
             "message": "request",
@@ -101,17 +114,47 @@ class Observer:
             "function_request_id": call.request,
             **self._function,
             "model": call.model or "none",
-            "version": call.version,
+            "version": call.version or "none",
             "status": call.status,
             "error": call.error,
             "Requests": 1,
             "Errors": int(call.error is not None),
+            "Faults": int(call.error is not None and is_fault(call)),
             "ColdStart": int(self._cold),
             "Predictions": call.rows,
-            "Latency": round((time.perf_counter() - call.started) * 1000, 3),
+            "Latency": milliseconds,
+            "PriceMicroUSD": self._price.of(milliseconds),
             **call.fields,
         }
-        self._cold = False
+        if self._cold:
+            self._cold = False
+            self._add_start(document)
         # Past the logger, to its stream: a record would cost 60 µs, and no log level may silence the metrics.
         self._handler.stream.write(_encode(document).decode() + "\n")
         self._handler.stream.flush()
+
+    def _add_start(self, document: dict[str, Any]) -> None:
+        """Add what the cold start took, and its price, which Lambda bills since August 2025."""
+        if self._ready is None:
+            return
+        document["ColdStartTime"] = round(self._ready, 1)
+        document["PriceMicroUSD"] = round(document["PriceMicroUSD"] + self._price.of_start(self._ready), 4)
+        metrics = [*METRICS, {"Name": "ColdStartTime", "Unit": "Milliseconds"}]
+        document["_aws"]["CloudWatchMetrics"] = [self._emf[0] | {"Metrics": metrics}]
+
+
+def is_fault(call: Call) -> bool:
+    """Tell an error of ours from one of the caller's: by its class, and by the status where it is an HTTP error's."""
+    if call.error in REFUSALS:
+        return False
+    return not (call.error or "").startswith("Http") or (call.status or 500) >= 500
+
+
+def process_age() -> float | None:
+    """Return for how many milliseconds this process has been there, None where /proc does not tell."""
+    try:
+        with open("/proc/self/stat") as stat:  # noqa: PTH123  -- pathlib would be imported for it
+            ticks = int(stat.read().rpartition(")")[2].split()[19])  # proc_pid_stat(5): starttime, the 22nd
+        return (time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")) * 1000
+    except (OSError, ValueError, AttributeError):
+        return None

@@ -31,12 +31,18 @@ def start(env: Mapping[str, str]) -> Runtime:
     """
     settings = Settings.from_env(env)
     observer = Observer(settings)
+    _, registry = models(settings, observer)
+    registry.warm()
+    observer.ready()
+    return Runtime(settings, registry, observer)
+
+
+def models(settings: Settings, observer: Observer) -> tuple[Store, Registry]:
+    """Return the store and the registry that the settings name; nothing is loaded."""
     trust = Trust(settings.trust, settings.pins, settings.public_keys)
     policy = Policy(trust, settings.version_mismatch, settings.engines, settings.vcpus)
     store = Store(settings.store, settings.endpoint)
-    registry = Registry(store, settings.default, policy, on_load=observer.loaded)
-    registry.warm()
-    return Runtime(settings, registry, observer)
+    return store, Registry(store, settings.default, policy, on_load=observer.loaded)
 
 
 def outlets(settings: Settings) -> "Outlets | None":

@@ -27,10 +27,10 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a deployment decides: each field is the variable MODEL_<NAME>, but the last five, which have usual names.
+    """What a deployment decides: each field is the variable MODEL_<NAME>, but the last six, which have usual names.
 
     `endpoint` is AWS_ENDPOINT_URL; `service` and `namespace` are Powertools' own variables; `function` is Lambda's name
-    for the function, None elsewhere; `vcpus` follows from its memory, 1 elsewhere.
+    for the function, None elsewhere; `function_mb` is its memory, 0 elsewhere, and `vcpus` follows from it, at least 1.
     """
 
     store: str
@@ -48,11 +48,14 @@ class Settings:
     results_bus: str | None = None
     bulk_inputs: tuple[str, ...] = BULK_INPUTS
     bulk_outputs: tuple[str, ...] = BULK_OUTPUTS
+    deploy_http: str | None = None
+    deploy_invoke: str | None = None
     endpoint: str | None = None
     service: str = SERVICE
     namespace: str = NAMESPACE
     function: str | None = None
     vcpus: int = 1
+    function_mb: int = 0
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -82,11 +85,14 @@ class Settings:
             errors_queue=_queue("MODEL_ERRORS_QUEUE", given.get("MODEL_ERRORS_QUEUE")),
             results_bus=_bus(given.get("MODEL_RESULTS_BUS")),
             **_bulk(given),
+            deploy_http=_version("MODEL_DEPLOY_HTTP", given.get("MODEL_DEPLOY_HTTP")),
+            deploy_invoke=_version("MODEL_DEPLOY_INVOKE", given.get("MODEL_DEPLOY_INVOKE")),
             endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
             service=env.get("POWERTOOLS_SERVICE_NAME") or SERVICE,
             function=env.get(LAMBDA_MARK) or None,
             vcpus=max(1, int(env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE") or 0) // _VCPU_MB),
             namespace=env.get("POWERTOOLS_METRICS_NAMESPACE") or NAMESPACE,
+            function_mb=int(env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE") or 0),
         )
 
 
@@ -106,6 +112,8 @@ VARIABLES = (
     "MODEL_RESULTS_BUS",
     "MODEL_BULK_INPUTS",
     "MODEL_BULK_OUTPUTS",
+    "MODEL_DEPLOY_HTTP",
+    "MODEL_DEPLOY_INVOKE",
 )
 
 
@@ -150,6 +158,12 @@ def _count(variable: str, value: str | None, default: int) -> int:
 def _queue(variable: str, value: str | None) -> str | None:
     if value is not None and not re.fullmatch(r"https?://[^/\s]+/\d+/[\w-]{1,75}(\.fifo)?", value):
         raise SettingsError(f"{variable}: expected a queue's URL, https://sqs.region.amazonaws.com/account/name")
+    return value
+
+
+def _version(variable: str, value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"arn:aws[\w-]*:lambda:[\w-]+:\d{12}:function:[\w-]{1,140}:\d+", value):
+        raise SettingsError(f"{variable}: expected the ARN of a function's version")
     return value
 
 

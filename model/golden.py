@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from model.errors import ArtifactCorrupt, PredictionFailed
-from model.manifest import Feature, Scalar
+from model.manifest import Feature, Manifest, Scalar
 from model.rows import Row
-from model.scorer import Prediction, Scorer
+from model.scorer import Scorer
 
 FILE = "golden.json"
 ROWS = 16
@@ -28,6 +28,21 @@ class Golden(msgspec.Struct, frozen=True):
     predictions: list[Any]
     probabilities: list[dict[str, float]] | None = None
     decisions: list[Any] | None = None
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """The rows and all outputs as one request of the native kind (see `model.codec.json_rows`)."""
+        answered = {"probabilities": self.probabilities, "decision": self.decisions}
+        outputs = ["prediction", *(name for name, recorded in answered.items() if recorded is not None)]
+        return {"instances": self.rows, "outputs": outputs}
+
+
+def parse(content: bytes) -> Golden:
+    """Read the file; raises ArtifactCorrupt."""
+    try:
+        return msgspec.json.decode(content, type=Golden)
+    except msgspec.MsgspecError as error:
+        raise ArtifactCorrupt(f"the golden rows cannot be read: {error}") from error
 
 
 def draw(features: Sequence[Feature], seed: int = 0) -> list[Row]:
@@ -64,25 +79,29 @@ def replay(scorer: Scorer, content: bytes) -> None:
     wider one) of the largest recorded. The replay also warms the engine.
     """
     try:
-        golden = msgspec.json.decode(content, type=Golden)
+        golden = parse(content)
         answer = scorer.score([tuple(row) for row in golden.rows], scorer.schema.offered)
-    except (msgspec.MsgspecError, PredictionFailed) as error:
+    except PredictionFailed as error:
         raise ArtifactCorrupt(f"the golden rows cannot be replayed: {error}") from error
-    tolerance = max(TOLERANCE, float(scorer.manifest.parity.get("tolerance", 0.0)))
-    wrong = _first_difference(golden, answer, tolerance)
+    check(golden, (answer.values, answer.probabilities, answer.decisions), scorer.manifest)
+
+
+def check(golden: Golden, given: tuple[Any, Any, Any], manifest: Manifest) -> None:
+    """Compare answers (predictions, probabilities, decisions) with the recorded; raises ArtifactCorrupt, see `replay`."""
+    tolerance = max(TOLERANCE, float(manifest.parity.get("tolerance", 0.0)))
+    wrong = _first_difference(golden, given, tolerance)
     if wrong is not None:
         raise ArtifactCorrupt(f"golden row {wrong} no longer has the answer it had when packed")
 
 
-def _first_difference(golden: Golden, answer: Prediction, tolerance: float) -> int | None:
+def _first_difference(golden: Golden, given: tuple[Any, Any, Any], tolerance: float) -> int | None:
     recorded = (golden.predictions, golden.probabilities, golden.decisions)
-    given = (answer.values, answer.probabilities, answer.decisions)
     for old, new in zip(recorded, given, strict=True):
         if old is None and new is None:
             continue
         margin = tolerance * max((abs(number) for number in _numbers(old)), default=1.0)
         for i in range(len(golden.rows)):
-            if old is None or new is None or not _same(old[i], new[i], margin):
+            if not (old and new) or i >= min(len(old), len(new)) or not _same(old[i], new[i], margin):
                 return i
     return None
 

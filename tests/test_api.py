@@ -238,6 +238,8 @@ def test_one_line_a_call_with_metrics_and_no_values(client: TestClient, log_line
     client.post("/predict", json={"features": [6.123456, 2.8, 4.7, 1.2]})
     client.post("/predict", json={"features": ["6.123456", 2.8, 4.7, 1.2]})
     good, bad = log_lines()
+    assert good["ColdStartTime"] > 0
+    assert "ColdStartTime" not in bad
     assert "6.123456" not in json.dumps([good, bad])
     assert {
         "message": "request",
@@ -246,7 +248,8 @@ def test_one_line_a_call_with_metrics_and_no_values(client: TestClient, log_line
         "status": 200,
         "operation": "predict",
     }.items() <= good.items()
-    names = {metric["Name"] for metric in good["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
-    assert names == {"Requests", "Errors", "Latency", "ColdStart", "Predictions"}
+    names = {metric["Name"] for metric in bad["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert names == {"Requests", "Errors", "Faults", "Latency", "ColdStart", "Predictions", "PriceMicroUSD"}
+    assert {metric["Name"] for metric in good["_aws"]["CloudWatchMetrics"][0]["Metrics"]} == names | {"ColdStartTime"}
     assert (good["ColdStart"], good["Errors"], good["Predictions"]) == (1, 0, 1)
     assert (bad["ColdStart"], bad["Errors"], bad["error"]) == (0, 1, "InvalidRows")

@@ -43,7 +43,12 @@ BUILD_TIME = {
 }
 HANDLER_MAY = {"registry", "scorer", "manifest", "rows", "codec", "bulk", "store", "drift", "errors"}
 # What the composition root and the documents need beside: who is trusted, and a feature in words.
-HANDLER_MAY_TOO = {"runtime": {"artifact", "trust"}, "openapi": {"faults"}, "page": set[str]()}
+HANDLER_MAY_TOO = {
+    "runtime": {"artifact", "trust"},
+    "openapi": {"faults"},
+    "page": set[str](),
+    "deploy_check": {"golden"},
+}
 PURE = (
     "codec",
     "rows",

@@ -27,6 +27,8 @@ def test_every_variable_is_read() -> None:
             "MODEL_RESULTS_QUEUE": "https://sqs.us-east-1.amazonaws.com/123456789012/results.fifo",
             "MODEL_ERRORS_QUEUE": "http://127.0.0.1:5000/123456789012/errors",
             "MODEL_RESULTS_BUS": "arn:aws:events:us-east-1:123456789012:event-bus/garden",
+            "MODEL_DEPLOY_HTTP": "arn:aws:lambda:us-east-1:123456789012:function:demo-ApiFunction-x:7",
+            "MODEL_DEPLOY_INVOKE": "arn:aws:lambda:us-east-1:123456789012:function:demo-InvokeFunction-x:8",
             "AWS_ENDPOINT_URL": "http://127.0.0.1:5000",
         }
     )
@@ -37,6 +39,8 @@ def test_every_variable_is_read() -> None:
     assert settings.results_queue == "https://sqs.us-east-1.amazonaws.com/123456789012/results.fifo"
     assert settings.errors_queue == "http://127.0.0.1:5000/123456789012/errors"
     assert settings.results_bus == "arn:aws:events:us-east-1:123456789012:event-bus/garden"
+    assert (settings.deploy_http or "").endswith("ApiFunction-x:7")
+    assert (settings.deploy_invoke or "").endswith("InvokeFunction-x:8")
     assert settings.endpoint == "http://127.0.0.1:5000"
 
 
@@ -47,6 +51,7 @@ def test_an_empty_value_is_unset_as_a_template_passes_it() -> None:
 @pytest.mark.parametrize(
     ("env", "message"),
     [
+        ({"MODEL_DEPLOY_HTTP": "ApiFunction"}, "MODEL_DEPLOY_HTTP: expected the ARN of a function's version"),
         ({"MODEL_STOR": "x"}, "MODEL_STOR: no such setting"),
         ({"MODEL_STORE": "/tmp"}, "MODEL_STORE: expected file:///folder or s3://bucket/prefix"),
         ({"MODEL_DEFAULT": "../x"}, "MODEL_DEFAULT: expected a model's name"),
