@@ -15,6 +15,8 @@ EVENTS := ApiFunction:http InvokeFunction:invoke QueueFunction:queue BusFunction
 EVENT ?= events/$(patsubst $(FUNCTION):%,%,$(filter $(FUNCTION):%,$(EVENTS))).json
 # More of the template's parameters, such as PARAMETERS='ModelDefault=babies MemorySize=2048'.
 PARAMETERS ?=
+# Which stack of samconfig.toml `make deploy` and `make destroy` mean.
+ENV ?= dev
 SAM := SAM_CLI_TELEMETRY=0 .venv/bin/sam
 SAM_IN_REGION := AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(SAM)
 
@@ -44,7 +46,7 @@ COMPILE := { $(PY) -m compileall -qq -j 0 -x '/tests?/' .venv/lib || true; }
 	@touch $@
 
 again:
-.PHONY: again help setup dev run test bench soak screenshots check format lock pack packed build validate deploy invoke start-api clean
+.PHONY: again help setup dev run test bench soak screenshots check format lock pack packed build validate deploy destroy invoke start-api clean
 
 setup: .venv/.runtime ## make .venv, the environment of all the others
 dev: .venv/.dev
@@ -98,9 +100,12 @@ validate: dev ## check the template with SAM's translator and with its linter
 	$(SAM_IN_REGION) validate
 	$(SAM_IN_REGION) validate --lint
 
-deploy: build ## build, then deploy to the AWS account of your credentials (PARAMETERS)
-	@echo "Deploying .aws-sam/build ($(ARCH)) by CloudFormation; SAM shows the changes and asks before it makes them."
-	$(SAM) deploy --parameter-overrides Architecture=$(ARCH) $(PARAMETERS)
+# YES=--yes in a pipeline: SAM does not ask.
+deploy: build ## build, say what will happen, deploy with the AWS credentials that are set (ENV=dev|prod, PARAMETERS)
+	@SAM_CLI_TELEMETRY=0 $(PY) -m infra.deploy deploy $(ENV) $(YES) Architecture=$(ARCH) $(PARAMETERS)
+
+destroy: dev ## ask, then delete the stack; buckets with data stay (ENV=dev|prod)
+	@SAM_CLI_TELEMETRY=0 $(PY) -m infra.deploy destroy $(ENV)
 
 invoke: dev ## call the built function in Docker (FUNCTION=ApiFunction|InvokeFunction|QueueFunction|BusFunction, EVENT=FILE)
 	@$(SAM_IN_REGION) local invoke $(FUNCTION) -e $(EVENT)

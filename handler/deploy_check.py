@@ -66,7 +66,7 @@ def by_invoke(asked: Recorded, invoke: Invoke) -> Any:
 
 def check(found: Iterator[Recorded], http: Invoke, direct: Invoke, end: float) -> list[str]:
     """Ask every model both ways until `end` (of time.monotonic); returns what was asked. Raises CheckFailed."""
-    asked = []
+    asked: list[str] = []
     for one in found:
         label = f"{one.manifest.name}/{one.manifest.version}"
         for way, ask, invoke in (("http", by_http, http), ("invoke", by_invoke, direct)):

@@ -98,6 +98,9 @@ class _Evaluation:
     def not_(self, argument: Json) -> bool:
         return not self.value(argument)[0]
 
+    def or_(self, argument: Json) -> bool:
+        return any(self.value(condition) for condition in argument)
+
     def select_(self, argument: Json) -> Json:
         index, options = argument
         return self.value(options)[int(index)]

@@ -67,6 +67,7 @@ def test_make_alone_lists_every_target(project: Path) -> None:
         "build",
         "validate",
         "deploy",
+        "destroy",
         "invoke",
         "clean",
     }
@@ -169,4 +170,9 @@ def test_build_and_deploy_give_sam_the_architecture_and_the_flavour_that_the_lay
         assert asked[0] == built[0].replace("arm64 ", "arm64-onnx ", 1)
     deployed = make(project, "deploy", "ARCH=arm64", "PARAMETERS=ModelDefault=babies MemorySize=2048")
     assert deployed[:2] == built
-    assert deployed[2].endswith("deploy --parameter-overrides Architecture=arm64 ModelDefault=babies MemorySize=2048")
+    assert deployed[2] == "-m infra.deploy deploy dev Architecture=arm64 ModelDefault=babies MemorySize=2048"
+    assert make(project, "deploy", "ARCH=arm64", "ENV=prod", "YES=--yes")[2].startswith("-m infra.deploy deploy prod --yes")
+
+
+def test_destroy_builds_nothing(project: Path) -> None:
+    assert make(project, "destroy", "ENV=prod") == ["-m infra.deploy destroy prod"]

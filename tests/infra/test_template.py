@@ -21,13 +21,23 @@ LOGS, ROLES = ({name: name.replace("Function", kind) for name in FUNCTIONS} for 
 DESTINATIONS = {"MODEL_RESULTS_QUEUE", "MODEL_ERRORS_QUEUE", "MODEL_RESULTS_BUS"}
 
 
+# What moves the aliases: tests/infra/test_product.py.
+DEPLOY_ROLES = {"DeployHookRole", "DeployRole"}
+
+
+def serving(resources: dict[str, Any]) -> dict[str, Any]:
+    """The functions that have versions."""
+    functions = of_type(resources, "AWS::Lambda::Function")
+    return {v["FunctionName"][1:-1]: functions[v["FunctionName"][1:-1]] for v in of_type(resources, "AWS::Lambda::Version").values()}
+
+
 @pytest.fixture(scope="module")
 def stack() -> dict[str, Any]:
     return deployed()
 
 
 def test_the_functions(stack: dict[str, Any]) -> None:
-    found = of_type(stack, "AWS::Lambda::Function")
+    found = serving(stack)
     assert {name: (f["Handler"], f["Timeout"]) for name, f in found.items()} == FUNCTIONS
     for name, function in found.items():
         assert (function["Runtime"], function["Architectures"], function["MemorySize"]) == (
@@ -45,7 +55,7 @@ def test_the_functions(stack: dict[str, Any]) -> None:
 
 
 def test_the_environment_of_each_function(stack: dict[str, Any]) -> None:
-    for function in of_type(stack, "AWS::Lambda::Function").values():
+    for function in serving(stack).values():
         variables = function["Environment"]["Variables"]
         assert not any(variables.pop(name, "") for name in DESTINATIONS)
         assert {name: value for name, value in variables.items() if not name.startswith("MODEL_BULK_")} == {
@@ -72,7 +82,7 @@ def test_parameters_reach_the_functions() -> None:
         "Architecture": "arm64",
         "MemorySize": "512",
     }
-    for function in of_type(deployed({**given, "ModelStore": STORES[1]}), "AWS::Lambda::Function").values():
+    for function in serving(deployed({**given, "ModelStore": STORES[1]})).values():
         variables = function["Environment"]["Variables"]
         assert [variables[f"MODEL_{name}"] for name in ("STORE", "DEFAULT", "TRUST", "PINS")] == [
             STORES[1],
@@ -117,15 +127,15 @@ def test_the_stage_is_throttled() -> None:
 def test_logs_are_kept_for_as_long_as_said() -> None:
     groups = of_type(deployed({"LogRetentionDays": "7"}), "AWS::Logs::LogGroup")
     assert {name: (g["LogGroupName"], g["RetentionInDays"]) for name, g in groups.items()} == {
-        LOGS[name]: (f"/aws/lambda/demo-{name}", "7") for name in FUNCTIONS
+        name.replace("Function", "Logs"): (f"/aws/lambda/demo-{name}", "7") for name in {*FUNCTIONS, "DeployHookFunction"}
     }
 
 
 @pytest.mark.parametrize("store", STORES)
 def test_a_role_may_write_its_own_logs_and_nothing_else(store: str) -> None:
     roles = of_type(deployed({"ModelStore": store}), "AWS::IAM::Role")
-    assert set(roles) == set(ROLES.values())
-    for name, role in roles.items():
+    assert set(roles) == set(ROLES.values()) | DEPLOY_ROLES
+    for name, role in ((name, role) for name, role in roles.items() if name not in DEPLOY_ROLES):
         assert "ManagedPolicyArns" not in role
         own = role["Policies"] if name != "ObjectRole" else role["Policies"][:1]
         assert [policy["PolicyDocument"]["Statement"] for policy in own] == [
@@ -147,7 +157,7 @@ def test_models_in_the_layer_need_no_further_permission(stack: dict[str, Any]) -
 def test_models_on_s3_are_readable_below_their_prefix_only(store: str) -> None:
     bucket, _, prefix = store.removeprefix("s3://").partition("/")
     ((_, policy),) = of_type(deployed({"ModelStore": store}), "AWS::IAM::Policy").items()
-    assert set(policy["Roles"]) == {f"<{role}>" for role in ROLES.values()}
+    assert set(policy["Roles"]) == {f"<{role}>" for role in {*ROLES.values(), "DeployHookRole"}}
     assert policy["PolicyDocument"]["Statement"] == [
         {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/{prefix}/*"},
         {

@@ -22,6 +22,14 @@ CHANGED = {
     "QueueTrigger": "fifo",
     "QueueConcurrency": "7",
     "BusTrigger": "own",
+    "DeploymentType": "Canary10Percent5Minutes",
+    "SnapStart": "true",
+    "ProvisionedConcurrency": "7",
+    "Tracing": "true",
+    "Monitoring": "dashboard",
+    "LatencyAlarmMs": "7",
+    "ConcurrencyAlarmAt": "7",
+    "DailyBudget": "7",
     "AlarmTopic": "arn:aws:sns:us-east-1:123456789012:alarms",
     "InputPrefix": "here/",
     "OutputPrefix": "there/",
@@ -76,7 +84,9 @@ def test_the_same_again_publishes_nothing(before: set[str]) -> None:
 def _used_by_functions() -> set[str]:
     """The parameters that a function's properties refer to, by reading the translated template."""
     template = translate()
-    text = json.dumps(of_type(template["Resources"], "AWS::Lambda::Function"))
+    functions = of_type(template["Resources"], "AWS::Lambda::Function")
+    published = {v["FunctionName"]["Ref"] for v in of_type(template["Resources"], "AWS::Lambda::Version").values()}
+    text = json.dumps([functions[name] for name in published])  # of those without an alias a change is live at once
     text += json.dumps([value for name, value in template["Conditions"].items() if f'"Fn::If": ["{name}"' in text])
     return {name for name in template["Parameters"] if f'"Ref": "{name}"' in text or f"${{{name}}}" in text}
 
