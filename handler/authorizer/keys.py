@@ -96,7 +96,7 @@ class Keys:
         self._keys, self._fetched, self.failure = keys, now, None
 
     def _place(self) -> str:
-        """Where the keys are, by the settings or by the issuer's discovery document (OpenID Connect Discovery 1.0, 4.3)."""
+        """Where the keys are, by the settings or by the issuer's discovery document (OpenID Connect Discovery 1.0)."""
         if self._url is None:
             document = self._fetch(self._settings.issuer.rstrip("/") + "/.well-known/openid-configuration")
             url = str(document["jwks_uri"])
@@ -124,4 +124,4 @@ def _fits(key: Any, algorithm: str) -> bool:
         return False
     if algorithm == "RS256":
         return isinstance(key, RSAKey) and key.raw_value.key_size >= MIN_RSA_BITS
-    return isinstance(key, ECKey) and key.curve_name == "P-256"
+    return algorithm == "ES256" and isinstance(key, ECKey) and key.curve_name == "P-256"

@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 VARIABLES = ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_KEYS_URL", "JWT_SCOPES")
-_RULE = re.compile(r"(?P<scope>[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]+)=(?P<method>\*|[A-Z]+)/(?P<path>[\w.~*/-]*)", re.ASCII)
+_RULE = re.compile(
+    r"(?P<scope>[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]+)=(?P<method>\*|[A-Z]+)/(?P<path>[\w.~*/-]*)", re.ASCII
+)
 
 
 class AuthorizerSettingsError(ValueError):
