@@ -22,7 +22,7 @@ def handler(event: dict[str, Any], _: Any) -> dict[str, Any]:
         return policy(event["methodArn"], claims, _settings.rules)
     except Refused as reason:
         outcome = str(reason)
-        raise Exception("Unauthorized") from None  # noqa: TRY002  -- this text is the contract
+        raise Exception("Unauthorized") from None  # this text is the contract
     finally:
         request = (event.get("requestContext") or {}).get("requestId")
         line = {"level": "INFO", "message": "authorize", "id": request, "outcome": outcome, "keys": _keys.failure}

@@ -1,4 +1,4 @@
-"""The authorizer: whose token counts, what it opens, and what happens when the issuer's keys change or cannot be had."""
+"""The authorizer: whose token counts, what it opens, what happens when the issuer's keys change or cannot be had."""
 
 import base64
 import fnmatch
@@ -129,7 +129,8 @@ def test_one_audience_of_several_is_enough_and_cognito_names_the_client(
 def test_clocks_may_differ_by_a_minute_and_no_more(
     check: Check, issuer: Issuer, claim: str, offset: int, why: str | None
 ) -> None:
-    token = issuer.token(**{claim: int(time.time()) + offset})
+    claims: dict[str, Any] = {claim: int(time.time()) + offset}
+    token = issuer.token(**claims)
     if why is None:
         assert check(token)
     else:

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 VARIABLES = ("JWT_ISSUER", "JWT_AUDIENCE", "JWT_KEYS_URL", "JWT_SCOPES")
-_RULE = re.compile(
-    r"(?P<scope>[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]+)=(?P<method>\*|[A-Z]+)/(?P<path>[\w.~*/-]*)", re.ASCII
-)
+_SCOPE = r"(?P<scope>[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]+)"  # RFC 6749, 3.3, but for the comma
+_RULE = re.compile(_SCOPE + r"=(?P<method>\*|[A-Z]+)/(?P<path>[\w.~*/-]*)", re.ASCII)
 
 
 class AuthorizerSettingsError(ValueError):
@@ -16,7 +15,7 @@ class AuthorizerSettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A scope and what it opens: a method or `*`, and a path without its first slash, in which `*` stands for any text."""
+    """A scope and what it opens: a method or `*`, and a path without its first slash; in it `*` is any text."""
 
     scope: str
     method: str

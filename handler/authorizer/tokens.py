@@ -40,9 +40,9 @@ _REGISTRY = _Signed(algorithms=ALGORITHMS, strict_check_header=False)  # issuers
 
 
 def bearer(event: Mapping[str, Any]) -> str:
-    """Return the token of the Authorization header. Raises Refused unless there is exactly one, of the Bearer scheme."""
+    """Return the token of the Authorization header. Raises Refused unless there is one, of the Bearer scheme."""
     several = event.get("multiValueHeaders") or {k: [v] for k, v in (event.get("headers") or {}).items()}
-    values = [value for name, found in several.items() if name.lower() == "authorization" for value in found]
+    values: list[str] = [value for name, found in several.items() if name.lower() == "authorization" for value in found]
     if len(values) != 1:  # the answer is cached by the header's value: by which of several, nobody says
         raise Refused("header")
     scheme, _, token = values[0].partition(" ")
