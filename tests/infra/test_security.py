@@ -91,7 +91,8 @@ def test_each_mode_has_what_it_needs_and_nothing_of_the_others(mode: str) -> Non
     stack = deployed({"AuthMode": mode})
     schemes = definition(AuthMode=mode)["components"]["securitySchemes"]
     assert set(stack) & {"Key", "Plan", "PlanKey"} == ({"Key", "Plan", "PlanKey"} if mode == "ApiKey" else set())
-    assert ("AuthorizerFunction" in stack) is ("jwt" in schemes) is (mode == "Jwt")
+    assert ("AuthorizerFunction" in stack) is (mode == "Jwt")
+    assert schemes["jwt"]["x-amazon-apigateway-authtype"] == ("custom" if mode == "Jwt" else "awsSigv4")
     assert schemes["api_key"] == {"type": "apiKey", "name": "x-api-key", "in": "header"}
     assert schemes["sigv4"]["x-amazon-apigateway-authtype"] == "awsSigv4"
 
