@@ -8,7 +8,7 @@ gc.disable()
 import os
 from typing import Any
 
-from handler import jobs, runtime
+from handler import batch, jobs, runtime
 from handler.observe import Call
 from model.codec import json_rows
 from model.errors import ModelError, TooLarge
@@ -19,9 +19,11 @@ gc.enable()
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer {"model": "iris", "instances": [...]}; raises the errors of `model.errors` by name."""
+    """Answer {"model": "iris", "instances": [...]} or a batch of Step Functions; raises `model.errors` by name."""
     call = Call("invoke", context.aws_request_id, context.aws_request_id)
     try:
+        if jobs.is_batch(event):
+            return batch.items(event, _runtime, call)
         return _answer(jobs.from_invoke(event), call)
     except ModelError as error:
         call.error = type(error).__name__

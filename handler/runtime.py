@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from handler.observe import Observer
 from handler.settings import Settings
@@ -9,6 +10,9 @@ from model.artifact import Policy
 from model.registry import Registry
 from model.store import Store
 from model.trust import Trust
+
+if TYPE_CHECKING:
+    from handler.destinations import Outlets
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +31,18 @@ def start(env: Mapping[str, str]) -> Runtime:
     """
     settings = Settings.from_env(env)
     observer = Observer(settings)
-    policy = Policy(Trust(settings.trust, settings.pins), settings.version_mismatch, settings.engines)
+    trust = Trust(settings.trust, settings.pins, settings.public_keys)
+    policy = Policy(trust, settings.version_mismatch, settings.engines, settings.vcpus)
     store = Store(settings.store, settings.endpoint)
     registry = Registry(store, settings.default, policy, on_load=observer.loaded)
     registry.warm()
     return Runtime(settings, registry, observer)
+
+
+def outlets(settings: Settings) -> "Outlets | None":
+    """Return where replies go, None where the settings name no place: then the SDK is never loaded."""
+    if not (settings.results_queue or settings.errors_queue or settings.results_bus):
+        return None
+    from handler import destinations  # noqa: PLC0415  -- botocore costs 200 ms of a cold start
+
+    return destinations.outlets(settings)

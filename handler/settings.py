@@ -8,11 +8,14 @@ from typing import Literal, cast, get_args
 
 from model.manifest import EngineName, is_name
 
-Mode = Literal["bundled", "pinned"]
+Mode = Literal["bundled", "pinned", "signed", "labelled"]
 Mismatch = Literal["refuse", "warn"]
 MIB = 1024 * 1024
 SERVICE, NAMESPACE = "sklearn-on-lambda", "SklearnOnLambda"
+_PUBLIC_KEY = re.compile(r"ed25519:[A-Za-z0-9+/]{43}=")
 LAMBDA_MARK = "AWS_LAMBDA_FUNCTION_NAME"
+_VCPU_MB = 1769
+"""Lambda gives one vCPU for so much memory, six at most."""
 
 
 class SettingsError(ValueError):
@@ -21,26 +24,31 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a deployment decides: each field is the variable MODEL_<NAME>, but the last four, which have usual names.
+    """What a deployment decides: each field is the variable MODEL_<NAME>, but the last five, which have usual names.
 
     `endpoint` is AWS_ENDPOINT_URL; `service` and `namespace` are Powertools' own variables; `function` is Lambda's name
-    for the function, None elsewhere.
+    for the function, None elsewhere; `vcpus` follows from its memory, 1 elsewhere.
     """
 
     store: str
     default: str | None = None
     trust: Mode = "bundled"
     pins: Mapping[str, str] = field(default_factory=dict)
+    public_keys: tuple[str, ...] = ()
     version_mismatch: Mismatch = "refuse"
     engines: tuple[EngineName, ...] | None = None
     max_body_bytes: int = 6 * MIB
     max_rows: int = 10_000
     cors_origin: str | None = None
     path: Path | None = None
+    results_queue: str | None = None
+    errors_queue: str | None = None
+    results_bus: str | None = None
     endpoint: str | None = None
     service: str = SERVICE
     namespace: str = NAMESPACE
     function: str | None = None
+    vcpus: int = 1
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -57,6 +65,7 @@ class Settings:
             default=_name("MODEL_DEFAULT", given.get("MODEL_DEFAULT")),
             trust=cast(Mode, _choice("MODEL_TRUST", given.get("MODEL_TRUST", "bundled"), get_args(Mode))),
             pins=_pins(given.get("MODEL_PINS", "")),
+            public_keys=_public_keys(given.get("MODEL_PUBLIC_KEYS", ""), given.get("MODEL_TRUST")),
             version_mismatch=cast(
                 Mismatch,
                 _choice("MODEL_VERSION_MISMATCH", given.get("MODEL_VERSION_MISMATCH", "refuse"), get_args(Mismatch)),
@@ -66,9 +75,13 @@ class Settings:
             max_rows=_count("MODEL_MAX_ROWS", given.get("MODEL_MAX_ROWS"), 10_000),
             cors_origin=_origin(given.get("MODEL_CORS_ORIGIN")),
             path=Path(path) if path else None,
+            results_queue=_queue("MODEL_RESULTS_QUEUE", given.get("MODEL_RESULTS_QUEUE")),
+            errors_queue=_queue("MODEL_ERRORS_QUEUE", given.get("MODEL_ERRORS_QUEUE")),
+            results_bus=_bus(given.get("MODEL_RESULTS_BUS")),
             endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
             service=env.get("POWERTOOLS_SERVICE_NAME") or SERVICE,
             function=env.get(LAMBDA_MARK) or None,
+            vcpus=max(1, int(env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE") or 0) // _VCPU_MB),
             namespace=env.get("POWERTOOLS_METRICS_NAMESPACE") or NAMESPACE,
         )
 
@@ -78,12 +91,16 @@ VARIABLES = (
     "MODEL_DEFAULT",
     "MODEL_TRUST",
     "MODEL_PINS",
+    "MODEL_PUBLIC_KEYS",
     "MODEL_VERSION_MISMATCH",
     "MODEL_ENGINES",
     "MODEL_MAX_BODY_BYTES",
     "MODEL_MAX_ROWS",
     "MODEL_CORS_ORIGIN",
     "MODEL_PATH",
+    "MODEL_RESULTS_QUEUE",
+    "MODEL_ERRORS_QUEUE",
+    "MODEL_RESULTS_BUS",
 )
 
 
@@ -131,6 +148,18 @@ def _count(variable: str, value: str | None, default: int) -> int:
     return int(value)
 
 
+def _queue(variable: str, value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"https?://[^/\s]+/\d+/[\w-]{1,75}(\.fifo)?", value):
+        raise SettingsError(f"{variable}: expected a queue's URL, https://sqs.region.amazonaws.com/account/name")
+    return value
+
+
+def _bus(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"(arn:aws[\w-]*:events:[\w-]+:\d{12}:event-bus/)?[\w./-]{1,256}", value):
+        raise SettingsError("MODEL_RESULTS_BUS: expected the name or the ARN of an event bus")
+    return value
+
+
 def _pins(value: str) -> dict[str, str]:
     """Read "iris/1.0.0=sha256:…,babies/1.0.0=sha256:…"."""
     pins = {}
@@ -140,3 +169,13 @@ def _pins(value: str) -> dict[str, str]:
             raise SettingsError("MODEL_PINS: expected name/version=sha256:<64 hexadecimal digits>, separated by commas")
         pins[artifact] = digest
     return pins
+
+
+def _public_keys(value: str, trust: str | None) -> tuple[str, ...]:
+    """Read "ed25519:…,ed25519:…": 32 bytes each, 43 characters of base64 and one of padding."""
+    keys = tuple(filter(None, (part.strip() for part in value.split(","))))
+    if not all(_PUBLIC_KEY.fullmatch(key) for key in keys):
+        raise SettingsError("MODEL_PUBLIC_KEYS: expected ed25519:<44 characters of base64>, separated by commas")
+    if trust == "signed" and not keys:
+        raise SettingsError("MODEL_PUBLIC_KEYS: expected at least one public key, for MODEL_TRUST is signed")
+    return keys

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -10,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from bench import targets
+from bench.figures import parse
 from handler.settings import VARIABLES
 from model import errors
-from model.errors import ModelError, PackingRefused
-from tests.conftest import ROOT
+from model.errors import LabelsMoved, ModelError, PackingRefused, PublishingRefused
+from tests.conftest import ROOT, next_version
 from tests.test_local_service import running
 
 README = (ROOT / "README.md").read_text()
@@ -62,6 +65,37 @@ def test_the_users_own_model_from_the_script_to_the_scores(tmp_path: Path) -> No
         assert httpx2.post(f"{url}/predict", json={"age": None, "town": "Bern"}).status_code == 200
 
 
+def test_a_version_is_published_promoted_and_rolled_back_as_shown(store: Path, tmp_path: Path) -> None:
+    """The block as it stands, but for the store (a folder), the model (iris under another name) and the key."""
+    (block,) = (block for kind, block in BLOCKS if kind == "console" and "promote" in block)
+    next_version(store, "iris", "1.1.0")
+    place = (tmp_path / "bucket").as_uri()
+    for version in ("1.0.0", "1.1.0"):
+        folder = tmp_path / "artifacts/churn" / version
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        (store / "iris" / version).rename(folder)
+        manifest = json.loads((folder / "manifest.json").read_text()) | {"name": "churn"}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+    keygen, rest = block.split("\n", 1)
+    keygen = f"key=$({keygen.split('#')[0].strip()})"
+    first = f"python -m model publish artifacts/churn/1.0.0 {place} --sign release.key"
+    script = "\n".join([keygen, first, rest.replace("s3://bucket/prefix", place).replace("ed25519:…", "$key")])
+    script = script.replace("python -m", f"{sys.executable} -m")
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    done = subprocess.run(["bash", "-euc", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    labels = json.loads((tmp_path / "bucket/churn/labels.json").read_text())
+    moves = [(line["label"], line["from"], line["to"]) for line in labels["history"]]
+    assert moves == [
+        ("live", None, "1.0.0"),
+        ("canary", None, "1.1.0"),
+        ("live", "1.0.0", "1.1.0"),
+        ("canary", "1.1.0", None),
+        ("live", "1.1.0", "1.0.0"),
+    ]
+    assert labels["history"][0]["by"]
+
+
 def test_the_table_of_settings_is_the_settings() -> None:
     assert set(re.findall(r"^\| `(MODEL_\w+)` \|", README, re.MULTILINE)) == set(VARIABLES)
     assert set(re.findall(r"MODEL_[A-Z_]+", README)) <= set(VARIABLES)
@@ -72,7 +106,7 @@ def test_the_errors_to_catch_are_the_errors_raised() -> None:
         name
         for name, kind in vars(errors).items()
         if isinstance(kind, type) and issubclass(kind, ModelError) and not kind.__subclasses__()
-    } - {PackingRefused.__name__}
+    } - {kind.__name__ for kind in (PackingRefused, PublishingRefused, LabelsMoved)}
     paragraph = README.split("Errors are raised by name")[1].split(":", 1)[1].split("\n\n")[0]
     assert set(re.findall(r"`([A-Z]\w+)`", paragraph)) == leaves
 
@@ -100,3 +134,23 @@ def test_the_count_of_compiled_estimators_is_the_tables() -> None:
     table = (ROOT / "docs" / "coverage.md").read_text()
     served, compiled = re.search(r"(\d+) are served, (\d+) of them compiled", table).groups()  # type: ignore[union-attr]
     assert f"{compiled} of {served} are compiled" in README
+
+
+def test_the_measured_figures_are_those_of_the_committed_run() -> None:
+    run = parse((ROOT / "bench" / "results.json").read_bytes())
+    assert run.quota
+    ours, tutorial, shipped = (run.find(name, "forest", 1.0) for name in ("onnx", "tutorial", "shipped"))
+    assert ours
+    assert tutorial
+    assert shipped
+    warm, theirs = ours.at(1), tutorial.at(1)
+    assert warm
+    assert theirs
+    firsts = f"after {ours.median:,.0f} ms", f"takes {tutorial.median:,.0f} with bytecode and {shipped.median:,.0f} as"
+    for said in (*firsts, f"a warm one in {warm.own_p50:.2f} ms instead of {theirs.own_p50:.1f}"):
+        assert said in " ".join(README.split())
+
+
+def test_the_committed_run_meets_every_target() -> None:
+    verdicts = targets.verdicts(parse((ROOT / "bench" / "results.json").read_bytes()))
+    assert [verdict.name for verdict in verdicts if verdict.met is not True] == []

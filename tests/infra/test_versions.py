@@ -14,6 +14,7 @@ CHANGED = {
     "ModelDefault": "babies",
     "ModelTrust": "pinned",
     "ModelPins": "iris=sha256:0",
+    "ModelPublicKeys": "ed25519:0",
     "Architecture": "arm64",
     "MemorySize": "2048",
     "LogRetentionDays": "7",
@@ -38,13 +39,17 @@ CHANGED = {
     "HostedZoneId": "Z1",
     "AccessLogs": "true",
     "WebAclArn": "arn:aws:wafv2:x",
+    "QueueTrigger": "fifo",
+    "QueueConcurrency": "7",
+    "BusTrigger": "own",
+    "AlarmTopic": "arn:aws:sns:us-east-1:123456789012:alarms",
 }
 
 
 def versions(parameters: dict[str, str] | None = None, edit: Edit | None = None) -> set[str]:
     """The logical ids of the published versions: CloudFormation publishes one whenever there is a new id."""
     found = set(of_type(translate(parameters, edit)["Resources"], VERSION))
-    assert len(found) == 2
+    assert len(found) == 4
     return found
 
 
@@ -78,7 +83,7 @@ def new_variable(template: dict[str, Any]) -> None:
     ],
     ids=["code", "setting", "models", "dependencies"],
 )
-def test_a_change_of_what_is_deployed_publishes_both_functions(edit: Edit, before: set[str]) -> None:
+def test_a_change_of_what_is_deployed_publishes_every_function(edit: Edit, before: set[str]) -> None:
     assert not versions(edit=edit) & before
 
 
@@ -93,6 +98,7 @@ def _used_by_functions() -> set[str]:
     published = {version["FunctionName"]["Ref"] for version in of_type(template["Resources"], VERSION).values()}
     assert functions.keys() - published == {"AuthorizerFunction"}
     text = json.dumps([functions[name] for name in published])
+    text += json.dumps([value for name, value in template["Conditions"].items() if f'"Fn::If": ["{name}"' in text])
     return {name for name in template["Parameters"] if f'"Ref": "{name}"' in text or f"${{{name}}}" in text}
 
 
