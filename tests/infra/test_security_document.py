@@ -42,7 +42,7 @@ def test_the_modes_are_the_parameters() -> None:
 
 
 def test_the_limits_are_the_defaults() -> None:
-    found = {}
+    found: dict[str, int] = {}
     for names, told in re.findall(
         r"^\| [^|]+ \| ((?:`\w+`(?:, )?)+) \| ([\d,]+.*?) \|$", section("Limits"), re.MULTILINE
     ):
@@ -59,7 +59,7 @@ def test_the_open_paths_are_the_definitions() -> None:
 
 
 def test_the_refusals_are_the_definitions() -> None:
-    told = {}
+    told: dict[str, int] = {}
     for status, names in re.findall(r"^\| (\d+) \| (.*) \|$", section("Refusals"), re.MULTILINE):
         told |= dict.fromkeys(re.findall(r"`(\w+)`", names), int(status))
     expected = {kind.title().replace("_", ""): status for kind, status in STATUS.items() if status}
