@@ -16,6 +16,7 @@ PSEUDO = {
     "AWS::Partition": "aws",
     "AWS::Region": "us-east-1",
     "AWS::AccountId": "123456789012",
+    "AWS::URLSuffix": "amazonaws.com",
 }
 _NOTHING = {"Ref": "AWS::NoValue"}
 
@@ -97,6 +98,9 @@ class _Evaluation:
 
     def not_(self, argument: Json) -> bool:
         return not self.value(argument)[0]
+
+    def and_(self, argument: Json) -> bool:
+        return all(self.holds(c["Condition"]) if "Condition" in c else self.value(c) for c in argument)
 
     def select_(self, argument: Json) -> Json:
         index, options = argument
