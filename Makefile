@@ -126,6 +126,9 @@ packed: setup
 build-ApiFunction build-InvokeFunction build-QueueFunction build-BusFunction build-ObjectFunction build-DeployHookFunction: packed
 	@$(PY) -m infra.function_code "$(ARTIFACTS_DIR)"
 
+build-AuthorizerFunction: setup
+	@$(PY) -m infra.authorizer_code --arch $(ARCH) --output "$(ARTIFACTS_DIR)"
+
 build-DependenciesLayer: packed
 	@$(PY) -m infra.layer --arch $(ARCH) --flavour "$(FLAVOUR)" --output "$(ARTIFACTS_DIR)"
 

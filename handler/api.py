@@ -32,7 +32,7 @@ def create_app(registry: Registry, settings: Settings, observer: Observer) -> Fa
     # FastAPI's own stack has four layers more (30 µs a call) for what no route here uses: dependencies, forms, a 500 of
     # its own. HttpCall answers whatever happens.
     errors = ExceptionMiddleware(app.router, {HTTPException: _http_error})
-    app.middleware_stack = HttpCall(errors, observer)
+    app.middleware_stack = HttpCall(errors, observer, settings.cors_origin)
     app.router.routes += [Route(path, Predict(registry, settings), methods=["POST"]) for path in PATHS]
     app.add_route("/docs", _docs, methods=["GET"])
     app.add_route("/", _front(registry, settings), methods=["GET"])

@@ -23,7 +23,7 @@ _front = Front(_runtime.registry, _runtime.settings, _runtime.observer)
 asyncio.set_event_loop(asyncio.new_event_loop())
 # lifespan: Mangum would run it on every call. Text types: without them problem+json leaves as base64.
 _adapter = Mangum(
-    HttpCall(_front, _runtime.observer),
+    HttpCall(_front, _runtime.observer, _runtime.settings.cors_origin),
     lifespan="off",
     text_mime_types=["text/", "application/json", problems.MEDIA_TYPE, "application/javascript"],
 )

@@ -42,6 +42,7 @@ class Settings:
     engines: tuple[EngineName, ...] | None = None
     max_body_bytes: int = 6 * MIB
     max_rows: int = 10_000
+    cors_origin: str | None = None
     path: Path | None = None
     results_queue: str | None = None
     errors_queue: str | None = None
@@ -80,6 +81,7 @@ class Settings:
             engines=_engines(given.get("MODEL_ENGINES")),
             max_body_bytes=_count("MODEL_MAX_BODY_BYTES", given.get("MODEL_MAX_BODY_BYTES"), 6 * MIB),
             max_rows=_count("MODEL_MAX_ROWS", given.get("MODEL_MAX_ROWS"), 10_000),
+            cors_origin=_origin(given.get("MODEL_CORS_ORIGIN")),
             path=Path(path) if path else None,
             results_queue=_queue("MODEL_RESULTS_QUEUE", given.get("MODEL_RESULTS_QUEUE")),
             errors_queue=_queue("MODEL_ERRORS_QUEUE", given.get("MODEL_ERRORS_QUEUE")),
@@ -106,6 +108,7 @@ VARIABLES = (
     "MODEL_ENGINES",
     "MODEL_MAX_BODY_BYTES",
     "MODEL_MAX_ROWS",
+    "MODEL_CORS_ORIGIN",
     "MODEL_PATH",
     "MODEL_RESULTS_QUEUE",
     "MODEL_ERRORS_QUEUE",
@@ -122,6 +125,12 @@ def _store(value: str | None, *, on_lambda: bool) -> str:
         return "file:///opt/model" if on_lambda else Path("artifacts").absolute().as_uri()
     if not value.startswith(("file:///", "s3://")):
         raise SettingsError("MODEL_STORE: expected file:///folder or s3://bucket/prefix")
+    return value
+
+
+def _origin(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"\*|https?://[A-Za-z0-9.-]+(:\d{1,5})?", value, re.ASCII):
+        raise SettingsError("MODEL_CORS_ORIGIN: expected an origin such as https://app.example.com, or *")
     return value
 
 

@@ -167,6 +167,23 @@ def test_the_application_needs_no_engine_until_a_model_is_asked_for(tmp_path: Pa
     assert not found & (HANDLER_MAY_NOT | NEVER_SERVED)
 
 
+def test_the_authorizer_knows_tokens_and_no_model() -> None:
+    env = {"JWT_ISSUER": "https://issuer.example", "JWT_AUDIENCE": "a"}
+    found = loaded("import handler.on_authorize", **env)
+    assert not found & (HANDLER_MAY_NOT | NEVER_SERVED | FRAMEWORK | {"mangum", "msgspec", "obstore", "model"})
+    assert {"joserfc", "cryptography"} <= found
+
+
+@pytest.mark.parametrize("file", sources("handler"), ids=lambda file: file.stem)
+def test_only_the_authorizer_imports_what_only_its_zip_has(file: Path) -> None:
+    own = "authorizer" in file.parts or file.stem == "on_authorize"
+    names = imported(file)
+    assert own or not [name for name in names if name.split(".")[0] == "joserfc" or "authorizer" in name]
+    assert not own or {name for name in names if name.startswith(("handler.", "model."))} == {
+        name for name in names if name.startswith("handler.authorizer")
+    }
+
+
 def test_the_command_line_helps_and_inspects_without_an_engine(packed: Path) -> None:
     inspect = f"import sys; sys.argv = ['model', 'inspect', {str(packed / 'iris/1.0.0')!r}, '--json']\n"
     code = inspect + "import model.__main__\ntry: model.__main__.main()\nexcept SystemExit: pass"

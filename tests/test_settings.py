@@ -23,6 +23,7 @@ def test_every_variable_is_read() -> None:
             "MODEL_ENGINES": "onnx, joblib",
             "MODEL_MAX_BODY_BYTES": "10",
             "MODEL_MAX_ROWS": "2",
+            "MODEL_CORS_ORIGIN": "https://app.example.com",
             "MODEL_PATH": "m.pkl",
             "MODEL_RESULTS_QUEUE": "https://sqs.us-east-1.amazonaws.com/123456789012/results.fifo",
             "MODEL_ERRORS_QUEUE": "http://127.0.0.1:5000/123456789012/errors",
@@ -35,6 +36,7 @@ def test_every_variable_is_read() -> None:
     assert settings.pins == {"iris/1.0.0": DIGEST, "babies/1.0.0": DIGEST}
     assert (settings.trust, settings.max_body_bytes, settings.max_rows) == ("pinned", 10, 2)
     assert settings.engines == ("onnx", "joblib")
+    assert settings.cors_origin == "https://app.example.com"
     assert settings.public_keys == (KEY, KEY)
     assert settings.results_queue == "https://sqs.us-east-1.amazonaws.com/123456789012/results.fifo"
     assert settings.errors_queue == "http://127.0.0.1:5000/123456789012/errors"
@@ -63,6 +65,8 @@ def test_an_empty_value_is_unset_as_a_template_passes_it() -> None:
         ({"MODEL_ENGINES": "onnx,torch"}, "MODEL_ENGINES: expected one of onnx, joblib"),
         ({"MODEL_MAX_ROWS": "0"}, "MODEL_MAX_ROWS: expected a whole number above 0"),
         ({"MODEL_MAX_BODY_BYTES": "1k"}, "MODEL_MAX_BODY_BYTES: expected a whole number above 0"),
+        ({"MODEL_CORS_ORIGIN": "app.example.com"}, "MODEL_CORS_ORIGIN: expected an origin such as https://"),
+        ({"MODEL_CORS_ORIGIN": "https://a\r\nset-cookie: b"}, "MODEL_CORS_ORIGIN: expected an origin such as https://"),
         ({"MODEL_RESULTS_QUEUE": "results"}, "MODEL_RESULTS_QUEUE: expected a queue's URL"),
         ({"MODEL_ERRORS_QUEUE": "arn:aws:sqs:us-east-1:123456789012:e"}, "MODEL_ERRORS_QUEUE: expected a queue's URL"),
         ({"MODEL_RESULTS_BUS": "my bus"}, "MODEL_RESULTS_BUS: expected the name or the ARN"),

@@ -16,6 +16,7 @@ PSEUDO = {
     "AWS::Partition": "aws",
     "AWS::Region": "us-east-1",
     "AWS::AccountId": "123456789012",
+    "AWS::URLSuffix": "amazonaws.com",
 }
 _NOTHING = {"Ref": "AWS::NoValue"}
 
@@ -99,7 +100,10 @@ class _Evaluation:
         return not self.value(argument)[0]
 
     def or_(self, argument: Json) -> bool:
-        return any(self.value(condition) for condition in argument)
+        return any(self.holds(c["Condition"]) if "Condition" in c else self.value(c) for c in argument)
+
+    def and_(self, argument: Json) -> bool:
+        return all(self.holds(c["Condition"]) if "Condition" in c else self.value(c) for c in argument)
 
     def select_(self, argument: Json) -> Json:
         index, options = argument
