@@ -46,7 +46,7 @@ COMPILE := { $(PY) -m compileall -qq -j 0 -x '/tests?/' .venv/lib || true; }
 	@touch $@
 
 again:
-.PHONY: again help setup dev run test bench soak screenshots check format lock pack packed build validate deploy destroy invoke start-api clean
+.PHONY: again help setup dev run test bench soak screenshots check format lock pack packed build validate deploy destroy image invoke start-api clean
 
 setup: .venv/.runtime ## make .venv, the environment of all the others
 dev: .venv/.dev
@@ -106,6 +106,9 @@ deploy: build ## build, say what will happen, deploy with the AWS credentials th
 
 destroy: dev ## ask, then delete the stack; buckets with data stay (ENV=dev|prod)
 	@SAM_CLI_TELEMETRY=0 $(PY) -m infra.deploy destroy $(ENV)
+
+image: dev packed ## lay out .aws-sam/image, from which infra/image/ and compose.yaml build with Docker (ARCH)
+	@$(PY) -m infra.image_context --arch $(ARCH) --output .aws-sam/image
 
 invoke: dev ## call the built function in Docker (FUNCTION=ApiFunction|InvokeFunction|QueueFunction|BusFunction, EVENT=FILE)
 	@$(SAM_IN_REGION) local invoke $(FUNCTION) -e $(EVENT)

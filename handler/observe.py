@@ -22,7 +22,7 @@ from model.registry import Loaded
 
 _COUNTS = [{"Name": name, "Unit": "Count"} for name in ("Requests", "Errors", "Faults", "ColdStart", "Predictions")]
 METRICS = [*_COUNTS, {"Name": "Latency", "Unit": "Milliseconds"}, {"Name": "PriceMicroUSD", "Unit": "None"}]
-# By function for alarms, which take no search, and by model and version to look closer. Each more costs for every metric.
+# By function for alarms, which take no search; by model and version to look closer. Each more costs for every metric.
 DIMENSIONS = [["function_name"], ["function_name", "model", "version"]]
 # Of errors those that the caller is to blame for; every other is a fault of ours, one of an HTTP status by the status.
 REFUSALS = frozenset({"InvalidRows", "TooLarge", "UnknownModel", "JobRefused", "InputMalformed", "InputMissing"})
@@ -46,6 +46,11 @@ class Call:
     status: int | None = None
     error: str | None = None
     fields: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """Since it started."""
+        return time.perf_counter() - self.started
 
 
 def timestamp(seconds: float) -> str:
@@ -101,7 +106,7 @@ class Observer:
     def finish(self, call: Call) -> None:
         """Write the call's line: METRICS by function, model and version; ColdStartTime in the first."""
         now = time.time()
-        milliseconds = round((time.perf_counter() - call.started) * 1000, 3)
+        milliseconds = round(call.seconds * 1000, 3)
         document = {
             "level": "INFO",
             "message": "request",

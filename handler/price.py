@@ -1,4 +1,4 @@
-"""What a call costs on Lambda, estimated: list prices of us-east-1, without free tier, API Gateway, logs and storage."""
+"""What a call costs on Lambda, estimated: list prices of us-east-1, without free tier, API Gateway and logs."""
 
 import os
 

@@ -1,6 +1,6 @@
 """The composition root: settings → store → registry, once per execution environment."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,13 +24,13 @@ class Runtime:
     observer: Observer
 
 
-def start(env: Mapping[str, str]) -> Runtime:
+def start(env: Mapping[str, str], observe: Callable[[Settings], Observer] = Observer) -> Runtime:
     """Read the settings and load the default model; one that cannot be loaded is logged, and the service is up.
 
     Raises SettingsError.
     """
     settings = Settings.from_env(env)
-    observer = Observer(settings)
+    observer = observe(settings)
     _, registry = models(settings, observer)
     registry.warm()
     observer.ready()

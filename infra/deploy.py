@@ -4,6 +4,7 @@ SAM drops the file's parameters as soon as one is named on its command line, so 
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tomllib
@@ -19,7 +20,11 @@ BUILT = Path(".aws-sam/build")
 
 def stacks(text: str) -> dict[str, dict[str, Any]]:
     """The `sam deploy` parameters in a samconfig.toml, by environment."""
-    found = {name: entry.get("deploy", {}).get("parameters", {}) for name, entry in tomllib.loads(text).items() if name != "version"}
+    found = {
+        name: entry.get("deploy", {}).get("parameters", {})
+        for name, entry in tomllib.loads(text).items()
+        if name != "version"
+    }
     return {name: parameters for name, parameters in found.items() if "stack_name" in parameters}
 
 
@@ -38,8 +43,9 @@ def explain(stack: Mapping[str, Any], parameters: Mapping[str, str]) -> str:
     """What a deployment will do, in words."""
     kind = parameters.get("DeploymentType", "AllAtOnce")
     moved = "the alias moves at once" if kind == "AllAtOnce" else f"the alias moves by {kind}; an alarm takes it back"
+    given = " ".join(f"{name}={value}" for name, value in parameters.items())
     lines = [
-        f"Stack {stack['stack_name']} from {BUILT}, by CloudFormation, with {' '.join(f'{k}={v}' for k, v in parameters.items())}.",
+        f"Stack {stack['stack_name']} from {BUILT}, by CloudFormation, with {given}.",
         "  1. SAM uploads code and layers to its bucket and shows the changes; nothing happens before you say yes.",
         "  2. What changed is published as a new version of each function. The alias live still points to the old one.",
         "  3. DeployHookFunction asks the new version the golden rows of every model. A wrong answer ends it here.",
@@ -49,9 +55,11 @@ def explain(stack: Mapping[str, Any], parameters: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def deploy(name: str, stack: Mapping[str, Any], parameters: Mapping[str, str], *, ask: bool) -> int:
+def deploy(name: str, parameters: Mapping[str, str], *, ask: bool) -> int:
     """Run `sam deploy`, and return its exit status."""
     command = ["sam", "deploy", "--config-env", name, *([] if ask else ["--no-confirm-changeset"])]
+    if role := os.environ.get("CLOUDFORMATION_ROLE_ARN"):  # a pipeline's own role may not make resources by itself
+        command += ["--role-arn", role]
     return _run([*command, "--parameter-overrides", *(f"{key}={value}" for key, value in parameters.items())])
 
 
@@ -73,7 +81,9 @@ def destroy(stack: Mapping[str, Any], template: Mapping[str, Any]) -> int:
 
 
 def _run(command: list[str]) -> int:
-    return subprocess.run([str(Path(sys.executable).parent / command[0]), *command[1:]], cwd=ROOT, check=False).returncode
+    return subprocess.run(
+        [str(Path(sys.executable).parent / command[0]), *command[1:]], cwd=ROOT, check=False
+    ).returncode
 
 
 def main() -> None:
@@ -93,7 +103,7 @@ def main() -> None:
         sys.exit(destroy(stack, template))
     parameters = overrides(stack, options.parameters, template["Parameters"])
     print(explain(stack, parameters), flush=True)
-    sys.exit(deploy(options.environment, stack, parameters, ask=not options.yes))
+    sys.exit(deploy(options.environment, parameters, ask=not options.yes))
 
 
 if __name__ == "__main__":

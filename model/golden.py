@@ -87,7 +87,7 @@ def replay(scorer: Scorer, content: bytes) -> None:
 
 
 def check(golden: Golden, given: tuple[Any, Any, Any], manifest: Manifest) -> None:
-    """Compare answers (predictions, probabilities, decisions) with the recorded; raises ArtifactCorrupt, see `replay`."""
+    """Compare predictions, probabilities, decisions with those recorded; raises ArtifactCorrupt, see `replay`."""
     tolerance = max(TOLERANCE, float(manifest.parity.get("tolerance", 0.0)))
     wrong = _first_difference(golden, given, tolerance)
     if wrong is not None:

@@ -92,4 +92,9 @@ def test_a_gigabyte_for_a_second_costs_the_list_price(monkeypatch: pytest.Monkey
 def test_outside_lambda_the_line_is_still_whole(log_lines: LogLines) -> None:
     Observer(Settings.from_env({})).finish(Call("http", "id"))
     (line,) = log_lines()
-    assert (line["function_name"], line["PriceMicroUSD"], line["model"], line["version"]) == ("local", 0, "none", "none")
+    assert (line["function_name"], line["PriceMicroUSD"], line["model"], line["version"]) == (
+        "local",
+        0,
+        "none",
+        "none",
+    )

@@ -1,4 +1,4 @@
-"""The deploy hook through botocore: a Lambda and a CodeDeploy of this machine that speak AWS's HTTP, real functions behind."""
+"""The deploy hook through botocore: a Lambda and a CodeDeploy of this machine, the real functions behind them."""
 
 import asyncio
 import importlib
@@ -33,7 +33,7 @@ class HookContext(Context):
 
 
 class Aws(HTTPServer):
-    """Invoke, GetFunctionConfiguration and PutLifecycleEventHookExecutionStatus, as the service models describe them."""
+    """Invoke, GetFunctionConfiguration, PutLifecycleEventHookExecutionStatus, as the service models describe them."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)

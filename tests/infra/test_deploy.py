@@ -33,7 +33,9 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Any:
 def test_there_is_a_small_stack_and_one_that_is_watched() -> None:
     assert set(STACKS) == {"dev", "prod"}
     assert len({stack["stack_name"] for stack in STACKS.values()}) == 2
-    kinds = {name: of_type(deployed(deploy.overrides(s, [], KNOWN)), "AWS::CloudWatch::Alarm") for name, s in STACKS.items()}
+    kinds = {
+        name: of_type(deployed(deploy.overrides(s, [], KNOWN)), "AWS::CloudWatch::Alarm") for name, s in STACKS.items()
+    }
     assert not kinds["dev"]
     assert {"ApiErrorAlarm", "ApiLatencyAlarm"} <= set(kinds["prod"])
     assert all(stack["confirm_changeset"] for stack in STACKS.values())
@@ -99,7 +101,13 @@ def test_sam_reads_both_stacks(tmp_path: Path) -> None:
     for name in STACKS:
         command = [str(Path(sys.executable).parent / "sam"), "deploy", "--config-env", name, "--region", "us-east-1"]
         environment = {"PATH": "/usr/bin:/bin", "SAM_CLI_TELEMETRY": "0", "HOME": str(tmp_path)}
-        environment |= {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+        environment |= {
+            "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+            "AWS_ACCESS_KEY_ID": "x",
+            "AWS_SECRET_ACCESS_KEY": "x",
+        }
         environment |= {"AWS_MAX_ATTEMPTS": "1"}
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+        )
         assert "127.0.0.1:9" in done.stderr, done.stderr[-500:]  # all was read, it went on to AWS

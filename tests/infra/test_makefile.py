@@ -171,7 +171,9 @@ def test_build_and_deploy_give_sam_the_architecture_and_the_flavour_that_the_lay
     deployed = make(project, "deploy", "ARCH=arm64", "PARAMETERS=ModelDefault=babies MemorySize=2048")
     assert deployed[:2] == built
     assert deployed[2] == "-m infra.deploy deploy dev Architecture=arm64 ModelDefault=babies MemorySize=2048"
-    assert make(project, "deploy", "ARCH=arm64", "ENV=prod", "YES=--yes")[2].startswith("-m infra.deploy deploy prod --yes")
+    assert make(project, "deploy", "ARCH=arm64", "ENV=prod", "YES=--yes")[2].startswith(
+        "-m infra.deploy deploy prod --yes"
+    )
 
 
 def test_destroy_builds_nothing(project: Path) -> None:

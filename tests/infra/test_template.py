@@ -28,7 +28,10 @@ DEPLOY_ROLES = {"DeployHookRole", "DeployRole"}
 def serving(resources: dict[str, Any]) -> dict[str, Any]:
     """The functions that have versions."""
     functions = of_type(resources, "AWS::Lambda::Function")
-    return {v["FunctionName"][1:-1]: functions[v["FunctionName"][1:-1]] for v in of_type(resources, "AWS::Lambda::Version").values()}
+    return {
+        v["FunctionName"][1:-1]: functions[v["FunctionName"][1:-1]]
+        for v in of_type(resources, "AWS::Lambda::Version").values()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +130,8 @@ def test_the_stage_is_throttled() -> None:
 def test_logs_are_kept_for_as_long_as_said() -> None:
     groups = of_type(deployed({"LogRetentionDays": "7"}), "AWS::Logs::LogGroup")
     assert {name: (g["LogGroupName"], g["RetentionInDays"]) for name, g in groups.items()} == {
-        name.replace("Function", "Logs"): (f"/aws/lambda/demo-{name}", "7") for name in {*FUNCTIONS, "DeployHookFunction"}
+        name.replace("Function", "Logs"): (f"/aws/lambda/demo-{name}", "7")
+        for name in {*FUNCTIONS, "DeployHookFunction"}
     }
 
 
