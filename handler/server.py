@@ -65,6 +65,6 @@ def create(env: Mapping[str, str] = os.environ) -> "ASGIApp":
     told = own
     if MULTIPROCESS in env:
         told = CollectorRegistry()
-        MultiProcessCollector(told)
+        MultiProcessCollector(told)  # type: ignore[no-untyped-call]
     app = create_app(started.registry, started.settings, started.observer)
     return WithMetrics(app, make_asgi_app(told))

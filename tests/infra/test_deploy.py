@@ -19,7 +19,12 @@ KNOWN = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """What SAM is asked."""
     commands: list[list[str]] = []
-    monkeypatch.setattr(deploy, "_run", lambda command: commands.append(command) or 0)
+
+    def run(command: list[str]) -> int:
+        commands.append(command)
+        return 0
+
+    monkeypatch.setattr(deploy, "_run", run)
     return commands
 
 

@@ -25,5 +25,5 @@ def test_what_it_names_is_there() -> None:
     named = set(re.findall(r"`([A-Z][a-z]\w*[A-Z]\w+)(?:=\w+)?`", TEXT))
     metrics = {"ColdStart", "ColdStartTime", "PriceMicroUSD", "RefreshTime"}
     errors = {name for name in named if name.startswith(("Artifact", "Prediction", "Function"))}
-    hooks = {"BeforeAllowTraffic"}
+    hooks = {"BeforeAllowTraffic", "AllAtOnce"}
     assert named - errors - metrics - hooks <= known
