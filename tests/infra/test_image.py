@@ -1,6 +1,7 @@
 """The container images: the same code and models, both engines; built and run in Docker where there is one."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -9,15 +10,17 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import yaml
+from samtranslator.translator.transform import transform
 from samtranslator.yaml_helper import yaml_parse
 
 from handler.__main__ import STOP_SECONDS
 from handler.settings import VARIABLES
 from tests.infra.conftest import clean_environment, sam
-from tests.infra.stack import ROOT
+from tests.infra.stack import ROOT, _NoManagedPolicies, of_type
 from tests.infra.test_lab import IMAGE, IRIS, _docker
 
 IMAGES = ROOT / "infra" / "image"
@@ -169,3 +172,23 @@ def test_the_server_image_is_healthy_answers_and_stops_by_itself(context: Path, 
     assert _docker("stop", "-t", "25", container).returncode == 0
     assert time.monotonic() - began < 20  # not killed
     assert inspected("{{.State.ExitCode}}") in {"0", "143"}
+
+
+def test_a_new_image_and_a_changed_parameter_publish_a_version() -> None:
+    def versions(image: str, **parameters: str) -> set[str]:
+        template = yaml_parse((IMAGES / "template.yaml").read_text())
+        for resource in template["Resources"].values():
+            if resource["Type"] == "AWS::Serverless::Function":
+                resource["Properties"]["ImageUri"] = (
+                    f"123456789012.dkr.ecr.us-east-1.amazonaws.com/models@sha256:{image}"
+                )
+        with mock.patch.dict(os.environ, AWS_DEFAULT_REGION="us-east-1"):
+            resources = transform(template, parameters, _NoManagedPolicies())["Resources"]
+        return set(of_type(resources, "AWS::Lambda::Version"))
+
+    before = versions("0" * 64)
+    assert len(before) == 2
+    assert versions("0" * 64) == before
+    assert not versions("1" * 64) & before
+    for name, value in {"ModelDefault": "babies", "MemorySize": "2048", "Architecture": "arm64"}.items():
+        assert not versions("0" * 64, **{name: value}) & before, name
