@@ -27,7 +27,8 @@ def start(env: Mapping[str, str]) -> Runtime:
     """
     settings = Settings.from_env(env)
     observer = Observer(settings)
-    policy = Policy(Trust(settings.trust, settings.pins), settings.version_mismatch, settings.engines)
+    trust = Trust(settings.trust, settings.pins, settings.public_keys)
+    policy = Policy(trust, settings.version_mismatch, settings.engines)
     store = Store(settings.store, settings.endpoint)
     registry = Registry(store, settings.default, policy, on_load=observer.loaded)
     registry.warm()

@@ -1,5 +1,6 @@
 """One frozen Settings, and the only reader of the environment. A misspelt variable is an error, not a silence."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,10 +8,11 @@ from typing import Literal, cast, get_args
 
 from model.manifest import EngineName, is_name
 
-Mode = Literal["bundled", "pinned"]
+Mode = Literal["bundled", "pinned", "signed", "labelled"]
 Mismatch = Literal["refuse", "warn"]
 MIB = 1024 * 1024
 SERVICE, NAMESPACE = "sklearn-on-lambda", "SklearnOnLambda"
+_PUBLIC_KEY = re.compile(r"ed25519:[A-Za-z0-9+/]{43}=")
 LAMBDA_MARK = "AWS_LAMBDA_FUNCTION_NAME"
 
 
@@ -30,6 +32,7 @@ class Settings:
     default: str | None = None
     trust: Mode = "bundled"
     pins: Mapping[str, str] = field(default_factory=dict)
+    public_keys: tuple[str, ...] = ()
     version_mismatch: Mismatch = "refuse"
     engines: tuple[EngineName, ...] | None = None
     max_body_bytes: int = 6 * MIB
@@ -55,6 +58,7 @@ class Settings:
             default=_name("MODEL_DEFAULT", given.get("MODEL_DEFAULT")),
             trust=cast(Mode, _choice("MODEL_TRUST", given.get("MODEL_TRUST", "bundled"), get_args(Mode))),
             pins=_pins(given.get("MODEL_PINS", "")),
+            public_keys=_public_keys(given.get("MODEL_PUBLIC_KEYS", ""), given.get("MODEL_TRUST")),
             version_mismatch=cast(
                 Mismatch,
                 _choice("MODEL_VERSION_MISMATCH", given.get("MODEL_VERSION_MISMATCH", "refuse"), get_args(Mismatch)),
@@ -75,6 +79,7 @@ VARIABLES = (
     "MODEL_DEFAULT",
     "MODEL_TRUST",
     "MODEL_PINS",
+    "MODEL_PUBLIC_KEYS",
     "MODEL_VERSION_MISMATCH",
     "MODEL_ENGINES",
     "MODEL_MAX_BODY_BYTES",
@@ -130,3 +135,13 @@ def _pins(value: str) -> dict[str, str]:
             raise SettingsError("MODEL_PINS: expected name/version=sha256:<64 hexadecimal digits>, separated by commas")
         pins[artifact] = digest
     return pins
+
+
+def _public_keys(value: str, trust: str | None) -> tuple[str, ...]:
+    """Read "ed25519:…,ed25519:…": 32 bytes each, 43 characters of base64 and one of padding."""
+    keys = tuple(filter(None, (part.strip() for part in value.split(","))))
+    if not all(_PUBLIC_KEY.fullmatch(key) for key in keys):
+        raise SettingsError("MODEL_PUBLIC_KEYS: expected ed25519:<44 characters of base64>, separated by commas")
+    if trust == "signed" and not keys:
+        raise SettingsError("MODEL_PUBLIC_KEYS: expected at least one public key, for MODEL_TRUST is signed")
+    return keys

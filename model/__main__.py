@@ -1,22 +1,23 @@
-"""The command line: train, pack, inspect, score, list, doctor. `python -m model --help` tells the rest."""
+"""The command line: train, pack, inspect, score, list, doctor, and what `rollout_commands` adds.
+
+`python -m model --help` tells the rest.
+"""
 
 import json
-import os
 import sys
 import uuid
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import msgspec
 import typer
 from rich.console import Console
 
-from model import show
+from model import rollout_commands, show
 from model.artifact import Policy, open_artifact, read_manifest
-from model.errors import ArtifactMissing, InvalidRows, ModelError
+from model.errors import InvalidRows, ModelError
 from model.manifest import digest
-from model.registry import Registry
-from model.store import Store
+from model.place import locate, store_at
 from model.trust import Trust
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
@@ -24,28 +25,8 @@ console = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document, for machines.")]
 To = Annotated[str | None, typer.Option("--to", help="Store to write to: a folder, file:// or s3:// URL.")]
-LOCAL = "artifacts"
 # What a build installs, and so what an artifact will run with.
 LOCK = Path(__file__).parents[1] / "requirements.txt"
-
-
-def store_at(place: str | None) -> Store:
-    """Return the store at a folder or URL; MODEL_STORE, then ./artifacts, where none is named."""
-    place = place or os.environ.get("MODEL_STORE") or LOCAL
-    url = place if "://" in place else Path(place).absolute().as_uri()
-    return Store(url, os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"))
-
-
-def locate(artifact: str) -> tuple[Store, str, str]:
-    """Return store, name and version of ARTIFACT: its folder or URL, NAME/VERSION, or NAME for the live one."""
-    place, _, version = artifact.rstrip("/").rpartition("/")
-    if "://" in artifact or (Path(artifact) / "manifest.json").is_file():
-        root, _, name = place.rpartition("/")
-        return store_at(root or "."), name, version
-    store = store_at(None)
-    if place:
-        return store, place, version
-    return store, artifact, Registry(store).live(artifact)
 
 
 @app.command()
@@ -76,6 +57,7 @@ def pack(
     labels: Annotated[str | None, typer.Option(help="Names of the classes in their order: a,b,c")] = None,
     unit: Annotated[str | None, typer.Option(help="Unit of a predicted number.")] = None,
     features: Annotated[Path | None, typer.Option(help='JSON by feature: {"age": {"unit": "years"}}')] = None,
+    allow: Annotated[list[str] | None, typer.Option(help="A type in a .skops file that you vouch for.")] = None,
     engine: Annotated[str, typer.Option(help="auto: compiled when proved; joblib; onnx or nothing.")] = "auto",
     tolerance: Annotated[float, typer.Option(help="Largest difference of a compiled twin.")] = 1e-5,
     strict: Annotated[bool, typer.Option(help="Refuse differences by rounding at a split, too.")] = False,
@@ -88,10 +70,16 @@ def pack(
     from model.pack import Card, EngineChoice  # noqa: PLC0415
     from model.pack import pack as pack_source  # noqa: PLC0415
     from model.parity import Limits  # noqa: PLC0415
-    from model.source import read_sample, read_source  # noqa: PLC0415
+    from model.source import read_sample, read_source, runs_code  # noqa: PLC0415
 
+    if file.is_file() and runs_code(file):
+        console.print(
+            f"[yellow]warning[/yellow] {file.name} is a pickle: reading it runs the code in it, with your rights. "
+            "Stop here unless you made it yourself or trust who did; .skops files are audited before they are read",
+            highlight=False,
+        )
     with console.status(f"packing {file.name}"):
-        source = read_source(file, code)
+        source = read_source(file, code, allow or ())
         rows, data = read_sample(sample, target) if sample else (None, {})
         known = json.loads(features.read_text()) if features else {}
         names = labels.split(",") if labels else None
@@ -115,15 +103,20 @@ def pack(
 
 @app.command()
 def inspect(artifact: str, as_json: Json = False) -> None:
-    """Show an artifact's manifest and its digest. Reads no pickle."""
+    """Show an artifact's manifest, its digest, labels and signatures. Reads no pickle."""
+    from model.inventory import look  # noqa: PLC0415
+
     store, name, version = locate(artifact)
     manifest = read_manifest(store, name, version, Policy())
     pinned = digest(store.read(f"{name}/{version}/manifest.json"))
+    standing = look(store, name, version)
     if as_json:
         document = {**msgspec.to_builtins(manifest), "manifest_digest": pinned, "store": store.url}
+        document |= msgspec.to_builtins(standing)
         sys.stdout.write(msgspec.json.encode(document).decode() + "\n")
     else:
         show.manifest(Console(), manifest, pinned)
+        show.standing(Console(), standing)
 
 
 @app.command()
@@ -150,16 +143,11 @@ def score(
 def list_models(
     url: Annotated[str | None, typer.Argument(help="Store; ./artifacts by default.")] = None, as_json: Json = False
 ) -> None:
-    """List the models and versions of a store."""
+    """List the models and versions of a store: labels, engines, metrics, sizes, dates."""
+    from model.inventory import inventory  # noqa: PLC0415
+
     store = store_at(url)
-    registry = Registry(store)
-    found: list[dict[str, Any]] = []
-    for name in store.names():
-        live = _live(registry, name)
-        found += [
-            {"name": name, "version": v, "live": v == live, "manifest": registry.manifest(name, v)}
-            for v in store.versions(name)
-        ]
+    found = [entry for name in store.names() for entry in inventory(store, name)]
     if as_json:
         sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
     else:
@@ -187,11 +175,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _live(registry: Registry, name: str) -> str | None:
-    try:
-        return registry.live(name)
-    except ArtifactMissing:
-        return None
+rollout_commands.register(app)
 
 
 def main() -> None:

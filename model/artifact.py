@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from model import golden
+from model import golden, signature
 from model.engine import available, files_of, load_engine
-from model.errors import ArtifactCorrupt, ArtifactUntrusted
+from model.errors import ArtifactCorrupt, ArtifactMissing, ArtifactUntrusted
 from model.manifest import FILE, EngineName, Manifest, digest, parse
 from model.scorer import Scorer
 from model.store import Store
@@ -20,35 +20,45 @@ class Policy:
     engines: tuple[EngineName, ...] | None = None
 
 
-def read_manifest(store: Store, name: str, version: str, policy: Policy) -> Manifest:
-    """Return a version's manifest once the deployment's trust is satisfied by its digest.
+def read_manifest(store: Store, name: str, version: str, policy: Policy, labelled: str | None = None) -> Manifest:
+    """Return a version's manifest once the deployment's trust is satisfied by its bytes.
 
+    `labelled` is the manifest's digest as the label file gives it, where a label led here.
     Raises ArtifactMissing, ArtifactUnavailable, ArtifactUntrusted, ArtifactIncompatible or ArtifactCorrupt.
     """
     artifact = f"{name}/{version}"
     content = store.read(f"{artifact}/{FILE}")
-    policy.trust.check_manifest(artifact, digest(content))
+    signatures = _signatures(store, artifact) if policy.trust.mode == "signed" else None
+    policy.trust.check_manifest(artifact, content, labelled=labelled, signatures=signatures)
     manifest = parse(content)
     if (manifest.name, manifest.version) != (name, version):
         raise ArtifactCorrupt(f"the manifest in {artifact} is of {manifest.name}/{manifest.version}")
     return manifest
 
 
-def open_artifact(store: Store, name: str, version: str, policy: Policy) -> Scorer:
+def open_artifact(store: Store, name: str, version: str, policy: Policy, labelled: str | None = None) -> Scorer:
     """Return a scorer that has just given its golden answers.
 
     No byte of a file is interpreted before its sha256 is the manifest's. Raises the errors of `read_manifest`.
     """
-    manifest = read_manifest(store, name, version, policy)
+    manifest = read_manifest(store, name, version, policy, labelled)
     engine = available(manifest, policy.engines)
     policy.trust.check_engine(f"{name}/{version}", engine, remote=store.remote)
-    files = {file: _verified(store, manifest, file) for file in (*files_of(manifest, engine), golden.FILE)}
+    files = {file: verified(store, manifest, file) for file in (*files_of(manifest, engine), golden.FILE)}
     scorer = Scorer(manifest, load_engine(engine, manifest, files, policy.version_mismatch), engine)
     golden.replay(scorer, files[golden.FILE])
     return scorer
 
 
-def _verified(store: Store, manifest: Manifest, file: str) -> bytes:
+def _signatures(store: Store, artifact: str) -> bytes | None:
+    try:
+        return store.read(f"{artifact}/{signature.FILE}")
+    except ArtifactMissing:
+        return None
+
+
+def verified(store: Store, manifest: Manifest, file: str) -> bytes:
+    """Return a file's bytes, whose sha256 is the manifest's; raises ArtifactCorrupt, or what the store says."""
     if file not in manifest.digests:
         raise ArtifactCorrupt(f"the manifest has no digest of {file}")
     if ".." in file or file.startswith("/"):

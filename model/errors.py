@@ -11,7 +11,9 @@ ModelError
 │   ├── ArtifactUntrusted      nothing in this deployment vouches for the bytes
 │   └── ArtifactUnavailable    the store did not answer in time, or refused
 ├── PredictionFailed       the estimator raised, or answered with something that is not a finite value
-└── PackingRefused         the packer's: the estimator file cannot become an artifact as it is
+├── PackingRefused         the packer's: the estimator file cannot become an artifact as it is
+├── PublishingRefused      the publisher's: the version is taken, or a promotion would break what is live
+└── LabelsMoved            the mover's: somebody else moved a label meanwhile
 
 `retryable` tells whether the same call can succeed later without anybody changing anything.
 No class knows an HTTP status: that table is the edge's (`handler/api.py`).
@@ -85,3 +87,11 @@ class PredictionFailed(ModelError):
 
 class PackingRefused(ModelError):
     """The estimator cannot be packed as it is; the message says what to do."""
+
+
+class PublishingRefused(ModelError):
+    """An artifact is not published, promoted or pruned as asked; the message says what to do."""
+
+
+class LabelsMoved(ModelError):
+    """The label file was changed between reading and writing; nothing was written, look at it and decide again."""

@@ -1,9 +1,10 @@
-"""Which version answers: the label file of a model. Pure; the store reads and writes the bytes.
+"""Which version answers: the label file of a model. Pure; the store reads the bytes, `label_file` moves the labels.
 
 Without a label file the only version is live; with several versions and no label somebody must say which.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -11,6 +12,9 @@ from model.errors import ArtifactCorrupt, ArtifactIncompatible, ArtifactMissing
 
 FORMAT = 1
 FILE = "labels.json"
+
+Label = Literal["live", "canary", "shadow"]
+Weight = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +25,26 @@ class Target:
     manifest: str
 
 
+@dataclass(frozen=True, slots=True)
+class Share(Target):
+    """A target that sees a part of the calls: of the answers (canary), or beside them (shadow). 0 < weight ≤ 1."""
+
+    weight: Weight
+
+
 class Move(msgspec.Struct, frozen=True, rename={"origin": "from"}):
-    """One line of the history: `at` in RFC 3339 UTC, `by` whoever moved it, `origin` ("from") the version before."""
+    """One line of the history: `at` in RFC 3339 UTC, `by` whoever moved it, `origin` ("from") the version before.
+
+    `to` is None where a label was taken away. `rollback` is there only on the way back. The label "prune" says that the
+    version in `origin` was deleted.
+    """
 
     at: str
     by: str
     label: str
-    to: str
+    to: str | None
     origin: str | None = None
+    rollback: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +54,33 @@ class Labels:
     live: Target | None = None
     history: tuple[Move, ...] = ()
     format: int = FORMAT
+    canary: Share | None = None
+    shadow: Share | None = None
+
+    def of(self, version: str) -> tuple[Label, ...]:
+        """Return the labels on a version."""
+        targets: tuple[tuple[Label, Target | None], ...] = (
+            ("live", self.live),
+            ("canary", self.canary),
+            ("shadow", self.shadow),
+        )
+        return tuple(label for label, target in targets if target is not None and target.version == version)
+
+    def manifest(self, version: str) -> str | None:
+        """Return the manifest digest that a label gives for a version, None when no label points at it."""
+        targets = (self.live, self.canary, self.shadow)
+        return next((found.manifest for found in targets if found is not None and found.version == version), None)
 
 
 def parse(content: bytes) -> Labels:
     """Return the labels in `content`; raises ArtifactCorrupt or ArtifactIncompatible."""
     try:
-        labels = msgspec.json.decode(content, type=Labels)
+        head = msgspec.json.decode(content, type=_Head)
+        if head.format != FORMAT:
+            raise ArtifactIncompatible(f"label file has format {head.format}, this code reads {FORMAT}")
+        return msgspec.json.decode(content, type=Labels)
     except msgspec.MsgspecError as error:
         raise ArtifactCorrupt(f"not a label file: {error}") from None
-    if labels.format != FORMAT:
-        raise ArtifactIncompatible(f"label file has format {labels.format}, this code reads {FORMAT}")
-    return labels
 
 
 def dump(labels: Labels) -> bytes:
@@ -66,9 +98,7 @@ def live_version(name: str, labels: Labels | None, versions: tuple[str, ...]) ->
     raise ArtifactMissing(f"{name} has versions {', '.join(versions)} and no live label: say which one is live")
 
 
-def move_live(labels: Labels | None, target: Target, *, at: str, by: str) -> Labels:
-    """Return the labels with `live` on `target` and the move in the history."""
-    before = labels or Labels()
-    origin = before.live.version if before.live else None
-    move = Move(at=at, by=by, label="live", to=target.version, origin=origin)
-    return replace(before, live=target, history=(*before.history, move))
+class _Head(msgspec.Struct):
+    """Read alone first: the rest of a newer format may have other shapes."""
+
+    format: int = FORMAT

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from model import labels
 from model.artifact import Policy, open_artifact, read_manifest
 from model.errors import ArtifactError, ArtifactMissing, UnknownModel
+from model.labels import Labels
 from model.manifest import Manifest, is_name
 from model.scorer import Scorer
 from model.store import Contents, Store
@@ -59,6 +60,7 @@ class Registry:
         self._scorers: dict[tuple[str, str], Scorer] = {}
         self._failures: dict[tuple[str, str], _Failure] = {}
         self._contents: dict[str, Contents] = {}
+        self._labels: dict[str, Labels | None] = {}
         self._live: dict[str, str] = {}
         self._hot: Scorer | None = None
 
@@ -97,8 +99,11 @@ class Registry:
         raise UnknownModel(f"there is no default model, {reason}")
 
     def names(self) -> tuple[str, ...]:
-        """Return the models in the store; raises ArtifactUnavailable or ArtifactMissing."""
-        return self._store.names()
+        """Return the models in the store; raises ArtifactUnavailable or ArtifactMissing.
+
+        One whose first version is still on its way is none.
+        """
+        return tuple(name for name in self._store.names() if self._has_version(name))
 
     def versions(self, name: str) -> tuple[str, ...]:
         """Return the versions of a model; raises UnknownModel, ArtifactUnavailable or ArtifactMissing."""
@@ -114,11 +119,16 @@ class Registry:
     def live(self, name: str) -> str:
         """Return the version that answers for `name`; raises UnknownModel or ArtifactError."""
         if name not in self._live:
-            versions = self.versions(name)
-            known = labels.FILE in self._contents[name].files
-            found = labels.parse(self._store.read(f"{name}/{labels.FILE}")) if known else None
-            self._live[name] = labels.live_version(name, found, versions)
+            self._live[name] = labels.live_version(name, self.labels(name), self.versions(name))
         return self._live[name]
+
+    def labels(self, name: str) -> Labels | None:
+        """Return the label file of a model, None when it has none; raises UnknownModel or ArtifactError."""
+        if name not in self._labels:
+            self.versions(name)
+            known = labels.FILE in self._contents[name].files
+            self._labels[name] = labels.parse(self._store.read(f"{name}/{labels.FILE}")) if known else None
+        return self._labels[name]
 
     def manifest(self, name: str, version: str) -> Manifest:
         """Return a version's manifest without loading its estimator; raises UnknownModel or ArtifactError."""
@@ -126,7 +136,7 @@ class Registry:
         if scorer is not None:
             return scorer.manifest
         self._check(name, version)
-        return read_manifest(self._store, name, version, self._policy)
+        return read_manifest(self._store, name, version, self._policy, self._labelled(name, version))
 
     def state(self, name: str, version: str) -> str:
         """Return "ready", "unavailable" (a load failed) or "idle" (nobody asked for it yet)."""
@@ -141,6 +151,20 @@ class Registry:
         except UnknownModel:
             raise ArtifactMissing(f"the default model {name} is not in the store") from None
 
+    def _labelled(self, name: str, version: str) -> str | None:
+        """Return the digest that a label gives; a label file that cannot be read gives none."""
+        try:
+            found = self.labels(name)
+        except ArtifactError:
+            return None
+        return found.manifest(version) if found is not None else None
+
+    def _has_version(self, name: str) -> bool:
+        try:
+            return bool(self.versions(name))
+        except UnknownModel:
+            return False
+
     def _check(self, name: str, version: str) -> None:
         if version not in self.versions(name):
             raise UnknownModel(f"{name} has no version {version!r}" if is_name(version) else "not a version")
@@ -151,7 +175,7 @@ class Registry:
         if failure and not (failure.error.retryable and before - failure.at >= RETRY_SECONDS):
             raise failure.error
         try:
-            scorer = open_artifact(self._store, name, version, self._policy)
+            scorer = open_artifact(self._store, name, version, self._policy, self._labelled(name, version))
         except ArtifactError as error:
             self._failures[name, version] = _Failure(error, self._clock())
             self._on_load(Loaded(name, version, self._clock() - before, error))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich import filesize
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -13,6 +14,7 @@ from model.rows import Row
 
 if TYPE_CHECKING:
     from model.doctor.finding import Finding
+    from model.inventory import Entry, Standing
 
 _SHOWN = 20
 
@@ -80,11 +82,27 @@ def findings(console: Console, found: "Sequence[Finding]") -> None:
         console.print("nothing found that will hurt")
 
 
-def listing(console: Console, url: str, found: Sequence[Mapping[str, Any]]) -> None:
+def listing(console: Console, url: str, found: "Sequence[Entry]") -> None:
     """Print the models of a store."""
-    table = Table("model", "version", "", "engine", "created", "held out", box=None)
+    table = Table("model", "version", "labels", "engine", "size", "published", "created", "held out", box=None)
     for entry in found:
-        shown: Manifest = entry["manifest"]
-        live = "live" if entry["live"] else ""
-        table.add_row(shown.name, shown.version, live, shown.engine, shown.created, metrics(shown))
+        engine = entry.manifest.engine if entry.manifest else f"[red]{entry.problem}[/red]"
+        labels = ", ".join(["live"] * (entry.live and "live" not in entry.labels) + list(entry.labels))
+        created, held_out = (entry.manifest.created, metrics(entry.manifest)) if entry.manifest else ("", "")
+        published = f"{entry.published:%Y-%m-%d %H:%M}" if entry.published else ""
+        size = filesize.decimal(entry.size)
+        table.add_row(entry.name, entry.version, labels, engine, size, published, created, held_out)
     console.print(table if found else f"{url} holds no model")
+
+
+def standing(console: Console, shown: "Standing") -> None:
+    """Print where a version stands: labels, who published it, who signed it, how large it is."""
+    parts = {
+        "labels": ", ".join(shown.labels),
+        "published": f"by {shown.published_by} on {shown.published_at}" if shown.published_by else "",
+        "signed": ", ".join(shown.signed_by),
+        "size": filesize.decimal(shown.size),
+    }
+    for title, text in parts.items():
+        if text:
+            console.print(f"[bold]{title}[/bold] {escape(text)}", highlight=False)

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import joblib
 import pandas as pd
 
-from model import user_code
+from model import skops_audit, user_code
 from model.engine_joblib import unpickle
 from model.errors import ArtifactError, PackingRefused
 
@@ -33,11 +33,16 @@ class Source:
         return unpickle(self.content)[0]
 
 
-def read_source(file: Path, code: Path | None = None) -> Source:
+def runs_code(file: Path) -> bool:
+    """Tell whether reading an estimator file runs whatever code is in it."""
+    return file.suffix != ".skops"
+
+
+def read_source(file: Path, code: Path | None = None, allow: Sequence[str] = ()) -> Source:
     """Read an estimator file; raises PackingRefused with what to do.
 
     .joblib and .pkl run whatever code they hold: read only what you trust. .skops is loaded only when every type in it
-    is one that skops itself trusts.
+    is one that skops trusts, is on `skops_audit`'s list, or is in `allow` by its dotted name.
     """
     if file.suffix not in SUFFIXES:
         raise PackingRefused(
@@ -46,7 +51,7 @@ def read_source(file: Path, code: Path | None = None) -> Source:
     if not file.is_file():
         raise PackingRefused(f"there is no file {file}")
     modules = read_code(code) if code else {}
-    content = _skops(file) if file.suffix == ".skops" else file.read_bytes()
+    content = file.read_bytes() if runs_code(file) else skops_audit.as_joblib(file, modules, allow)
     user_code.install(modules)
     try:
         estimator, version = unpickle(content)
@@ -97,19 +102,6 @@ def _refuse_taken(top: str) -> None:
         raise PackingRefused(
             f"a module of yours is called {top!r}, which hides an installed one of that name: rename it"
         )
-
-
-def _skops(file: Path) -> bytes:
-    import io  # noqa: PLC0415
-
-    from skops.io import get_untrusted_types, load  # noqa: PLC0415
-
-    untrusted = get_untrusted_types(file=file)
-    if untrusted:
-        raise PackingRefused(f"{file.name} holds types that skops does not trust: {', '.join(untrusted)}")
-    buffer = io.BytesIO()
-    joblib.dump(load(file, trusted=[]), buffer)
-    return buffer.getvalue()
 
 
 def _advice(message: str) -> str:

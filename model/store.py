@@ -8,22 +8,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from model.errors import ArtifactMissing, ArtifactUnavailable
-from model.manifest import is_name
+from model.manifest import FILE, is_name
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-# Lambda gives initialisation 10 s in all; obstore's own default would retry 10 times in 180 s.
-_TIMEOUT, _CONNECT_TIMEOUT, _RETRIES, _BUDGET = timedelta(seconds=4), timedelta(seconds=1), 2, timedelta(seconds=5)
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an S3 is waited for: a request, its connection, and all attempts of it together.
+
+    Lambda gives initialisation 10 s in all; obstore's own default would retry 10 times in 180 s.
+    """
+
+    timeout: timedelta = timedelta(seconds=4)
+    connect: timedelta = timedelta(seconds=1)
+    retries: int = 2
+    budget: timedelta = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What lies directly in one place of a store: folders whose names may name a model or a version, and files."""
+    """What lies below a model: the folders that are versions, and the files beside them."""
 
     folders: tuple[str, ...]
     files: frozenset[str]
@@ -35,9 +45,10 @@ class Store:
     `endpoint` is another address of S3 (AWS_ENDPOINT_URL); one that starts with http:// is spoken to without TLS.
     """
 
-    def __init__(self, url: str, endpoint: str | None = None) -> None:
+    def __init__(self, url: str, endpoint: str | None = None, patience: Patience | None = None) -> None:
         self.url = url.rstrip("/")
-        self._endpoint = endpoint
+        self.endpoint = endpoint
+        self._patience = patience or Patience()
         self.remote = urlsplit(url).scheme != "file"
         self._opened: ObjectStore | None = None
 
@@ -45,19 +56,25 @@ class Store:
         """Return the bytes of one object; raises ArtifactMissing or ArtifactUnavailable."""
         import obstore  # noqa: PLC0415  -- 15 MB of native code, read when the first artifact is
 
-        with _translated(key):
+        with translated(key):
             return bytes(obstore.get(self._store(), key).bytes())
 
     def write(self, key: str, content: bytes) -> None:
         """Put one object, whole or not at all (a local store renames it into place)."""
         import obstore  # noqa: PLC0415
 
-        with _translated(key):
+        with translated(key):
             obstore.put(self._store(create=True), key, content)
 
     def names(self) -> tuple[str, ...]:
-        """Return the models in the store, sorted."""
-        return self._listed("").folders
+        """Return the models in the store, sorted; one whose first version has not arrived is among them."""
+        import obstore  # noqa: PLC0415
+
+        with translated("/"):
+            # On S3 no prefix lists below the URL's own, which is all that the function's role may list.
+            found = obstore.list_with_delimiter(self._store())
+        folders = (path.rsplit("/", 1)[-1] for path in found["common_prefixes"])
+        return tuple(sorted(filter(is_name, folders)))
 
     def versions(self, name: str) -> tuple[str, ...]:
         """Return the versions of a model, in no meaningful order; empty when there is no such model."""
@@ -66,20 +83,22 @@ class Store:
     def contents(self, name: str) -> "Contents":
         """Return the versions of a model and the files beside them.
 
-        One listing tells both. To ask S3 for a file that may not be there is no way to find out: where listing is
-        allowed below a prefix only, a missing object answers 403, like a forbidden one.
+        One listing tells both, a page for each 1,000 files below the model. The manifest comes last, so a folder
+        without one is an upload that has not ended, and no version. To ask S3 for a file that may not be there is no
+        way to find out: where listing is allowed below a prefix only, a missing object answers 403, like a forbidden
+        one.
         """
-        return self._listed(f"{name}/")
-
-    def _listed(self, prefix: str) -> "Contents":
         import obstore  # noqa: PLC0415
 
-        with _translated(prefix or "/"):
-            # On S3 an empty prefix lists below the URL's own, which is all that the function's role may list.
-            found = obstore.list_with_delimiter(self._store(), prefix or None)
-        folders = (path.rsplit("/", 1)[-1] for path in found["common_prefixes"])
-        files = frozenset(entry["path"].rsplit("/", 1)[-1] for entry in found["objects"])
-        return Contents(tuple(sorted(name for name in folders if is_name(name))), files)
+        with translated(f"{name}/"):
+            below = [
+                entry["path"].removeprefix(f"{name}/").split("/")
+                for batch in obstore.list(self._store(), f"{name}/")
+                for entry in batch
+            ]
+        folders = (path[0] for path in below if len(path) == 2 and path[1] == FILE)
+        files = frozenset(path[0] for path in below if len(path) == 1)
+        return Contents(tuple(sorted(filter(is_name, folders))), files)
 
     def _store(self, *, create: bool = False) -> "ObjectStore":
         if self._opened is None:
@@ -91,25 +110,36 @@ class Store:
                     raise ArtifactMissing("the store's folder does not exist")
                 self._opened = LocalStore(folder, mkdir=create)
             else:
-                plain = (self._endpoint or "").startswith("http://")
+                plain = (self.endpoint or "").startswith("http://")
                 self._opened = from_url(
                     self.url,
-                    config={"endpoint": self._endpoint} if self._endpoint else None,
+                    config={"endpoint": self.endpoint} if self.endpoint else None,
                     # Any client option discards AWS_ALLOW_HTTP, so it is said here.
-                    client_options={"timeout": _TIMEOUT, "connect_timeout": _CONNECT_TIMEOUT, "allow_http": plain},
-                    retry_config={"max_retries": _RETRIES, "retry_timeout": _BUDGET},
+                    client_options={
+                        "timeout": self._patience.timeout,
+                        "connect_timeout": self._patience.connect,
+                        "allow_http": plain,
+                    },
+                    retry_config={"max_retries": self._patience.retries, "retry_timeout": self._patience.budget},
+                    **self._credentials(),
                 )
         return self._opened
 
+    def _credentials(self) -> dict[str, Any]:
+        """Return where credentials come from, as an argument; by itself obstore reads the AWS_* variables."""
+        return {}
+
 
 @contextmanager
-def _translated(key: str) -> Iterator[None]:
+def translated(key: str, verb: str = "read") -> Iterator[None]:
     """Turn the store's errors into the model's; the text of a store's error may hold paths and addresses."""
-    from obstore.exceptions import BaseError  # noqa: PLC0415
+    from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError  # noqa: PLC0415
 
     try:
         yield
     except FileNotFoundError:
         raise ArtifactMissing(f"{key} is not in the store") from None
+    except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
+        raise ArtifactUnavailable(f"{key} cannot be {verb}: access denied") from error
     except (BaseError, OSError) as error:
-        raise ArtifactUnavailable(f"{key} cannot be read: {type(error).__name__}") from error
+        raise ArtifactUnavailable(f"{key} cannot be {verb}: {type(error).__name__}") from error

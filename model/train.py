@@ -1,20 +1,21 @@
 """Train an example and pack it; with `force` as the next patch version, which then answers. Build time only."""
 
-import getpass
 import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import joblib
 
-from model import labels
+from model import label_file, moves
 from model.errors import ArtifactMissing, PackingRefused
+from model.label_file import Mover
+from model.labels import Target
 from model.manifest import FILE, Manifest, digest
 from model.pack import Card, pack
+from model.shelf import Shelf
 from model.source import Source
 from model.store import Store
 
@@ -70,11 +71,8 @@ def next_patch(existing: tuple[str, ...]) -> str:
 
 
 def make_live(store: Store, name: str, version: str) -> None:
-    """Move the live label of a model to `version`, and note it in the label file's history."""
-    try:
-        before = labels.parse(store.read(f"{name}/{labels.FILE}"))
-    except ArtifactMissing:
-        before = None
-    target = labels.Target(version, digest(store.read(f"{name}/{version}/{FILE}")))
-    moved = labels.move_live(before, target, at=datetime.now(UTC).isoformat(timespec="seconds"), by=getpass.getuser())
-    store.write(f"{name}/{labels.FILE}", labels.dump(moved))
+    """Move the live label of a model to `version`, which was packed here a moment ago; raises LabelsMoved."""
+    mover, shelf = Mover.now(), Shelf.of(store)
+    reading = label_file.read(shelf, name)
+    target = Target(version, digest(shelf.read(f"{name}/{version}/{FILE}")))
+    label_file.write(shelf, reading, moves.move(reading.labels, "live", target, at=mover.at, by=mover.by))

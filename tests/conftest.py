@@ -17,6 +17,7 @@ from handler import runtime
 from handler.api import create_app
 from handler.observe import Observer
 from handler.settings import SERVICE, Settings
+from model.shelf import Shelf
 from model.store import Store
 from model.train import train
 
@@ -112,3 +113,22 @@ def s3(s3_endpoint: str, packed: Path) -> Iterator[Any]:
     for entry in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
         client.delete_object(Bucket=BUCKET, Key=entry["Key"])
     client.delete_bucket(Bucket=BUCKET)
+
+
+def next_version(store: Path, name: str, version: str, **members: Any) -> Path:
+    """Make a version out of 1.0.0: the same files under another manifest, with `members` changed. Returns its folder."""
+    import shutil  # noqa: PLC0415
+
+    folder = Path(shutil.copytree(store / name / "1.0.0", store / name / version))
+    manifest = json.loads((folder / "manifest.json").read_text()) | {"version": version} | members
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.fixture(params=["folder", "s3"])
+def shelf(request: pytest.FixtureRequest, tmp_path: Path) -> Shelf:
+    """An empty store to publish to, in a folder and on S3."""
+    if request.param == "folder":
+        return Shelf((tmp_path / "published").as_uri())
+    request.getfixturevalue("s3")
+    return Shelf(f"s3://{BUCKET}/published", request.getfixturevalue("s3_endpoint"))

@@ -26,11 +26,40 @@ BUILD_TIME = {
     "parity",
     "adversary",
     "twin",
+    "claim",
+    "compatible",
+    "inventory",
+    "keys",
+    "label_file",
+    "local_swap",
+    "moves",
+    "place",
+    "prune",
+    "publish",
+    "rollout",
+    "rollout_commands",
+    "shelf",
+    "skops_audit",
 }
 HANDLER_MAY = {"registry", "scorer", "manifest", "rows", "codec", "bulk", "store", "drift", "errors"}
 # What the composition root and the documents need beside: who is trusted, and a feature in words.
 HANDLER_MAY_TOO = {"runtime": {"artifact", "trust"}, "openapi": {"faults"}, "page": set[str]()}
-PURE = ("codec", "rows", "faults", "manifest", "labels", "scorer", "trust", "golden", "describe", "adversary", "twin")
+PURE = (
+    "codec",
+    "rows",
+    "faults",
+    "manifest",
+    "labels",
+    "scorer",
+    "trust",
+    "golden",
+    "describe",
+    "adversary",
+    "twin",
+    "signature",
+    "moves",
+    "compatible",
+)
 IMPURE = {"os", "time", "datetime", "pathlib", "socket", "subprocess", "obstore", "tempfile", "shutil"}
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from model import labels
+from model import labels, moves
 from model.errors import ArtifactCorrupt, ArtifactIncompatible, ArtifactMissing
 from model.labels import Labels, Target
 
@@ -19,8 +19,8 @@ def test_the_label_decides() -> None:
 
 
 def test_a_move_is_remembered_and_survives_the_file() -> None:
-    first = labels.move_live(None, Target("1.0.0", "sha256:a"), at="t1", by="ann")
-    second = labels.move_live(first, Target("1.1.0", "sha256:b"), at="t2", by="bob")
+    first = moves.move(Labels(), "live", Target("1.0.0", "sha256:a"), at="t1", by="ann")
+    second = moves.move(first, "live", Target("1.1.0", "sha256:b"), at="t2", by="bob")
     read = labels.parse(labels.dump(second))
     assert read == second
     assert [(move.origin, move.to, move.by) for move in read.history] == [
