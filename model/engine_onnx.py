@@ -102,6 +102,8 @@ def open_session(content: bytes) -> Any:
     options.enable_cpu_mem_arena = False
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except MemoryError:
+        raise
     except Exception as error:
         kind = type(error).__name__
         if kind in {"NotImplemented", "InvalidGraph", "Fail", "EPFail"}:
