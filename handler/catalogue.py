@@ -31,6 +31,8 @@ def health(registry: Registry) -> Answer:
     found: dict[str, Any] = {"status": "ready" if ready else "unavailable", "live": True, "ready": ready}
     if reason:
         found["reason"] = reason
+    if degraded := _degraded(registry):
+        found |= {"status": "degraded" if ready else "unavailable", "degraded": degraded}
     try:
         found["models"] = [_summary(registry, name) for name in registry.names()]
     except ArtifactError as error:
@@ -73,8 +75,30 @@ def _summary(registry: Registry, name: str) -> dict[str, Any]:
         live_version = registry.live(name)
     except ModelError:
         live_version = None
-    versions = [{"version": v, "state": registry.state(name, v)} for v in registry.versions(name)]
-    return {"name": name, "live": live_version, "versions": versions}
+    versions: list[dict[str, Any]] = [{"version": v, "state": registry.state(name, v)} for v in registry.versions(name)]
+    return {"name": name, "live": live_version, "labels": _labels(registry, name), "versions": versions}
+
+
+def _labels(registry: Registry, name: str) -> dict[str, Any]:
+    """Return where the label file points, which is not yet where the answers come from while a model is degraded."""
+    try:
+        found = registry.labels(name)
+    except ArtifactError:
+        return {}
+    labels: dict[str, Any] = {"live": {"version": found.live.version}} if found and found.live else {}
+    for label, share in (("canary", found.canary), ("shadow", found.shadow)) if found else ():
+        if share is not None:
+            labels[label] = {"version": share.version, "weight": share.weight}
+    return labels
+
+
+def _degraded(registry: Registry) -> list[dict[str, str]]:
+    """Return each label whose version does not answer as it should, and the class of the reason."""
+    return [
+        {"model": name, "label": label, "error": type(error).__name__}
+        for name, faults in registry.faults().items()
+        for label, error in faults.items()
+    ]
 
 
 def _ready(registry: Registry) -> tuple[bool, str | None]:

@@ -31,6 +31,7 @@ class HttpCall:
             return
         call = scope["call"] = Call("http", *identifiers(scope))
         call.fields["method"] = scope["method"]
+        call.left = getattr(scope.get("aws.context"), "get_remaining_time_in_millis", None)
 
         async def send_with_id(message: "Message") -> None:
             if message["type"] == "http.response.start":

@@ -16,11 +16,15 @@ from model.trust import Trust
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a deployment asks of artifacts: whom it trusts, what another scikit-learn is worth, which engines run."""
+    """What a deployment asks of artifacts: whom it trusts, what another scikit-learn is worth, which engines run.
+
+    `threads` is the number of whole vCPUs.
+    """
 
     trust: Trust = field(default_factory=Trust)
     version_mismatch: str = "refuse"
     engines: tuple[EngineName, ...] | None = None
+    threads: int = 1
 
 
 def _anything(engine: EngineName, size: int) -> None:
@@ -66,7 +70,8 @@ def open_artifact(
     files = fetch.files(
         store, f"{name}/{version}", digests, partial(admit, engine), fetch.scratch() if scratch is None else scratch
     )
-    scorer = Scorer(manifest, load_engine(engine, manifest, files, policy.version_mismatch), engine)
+    loaded = load_engine(engine, manifest, files, policy.version_mismatch, policy.threads)
+    scorer = Scorer(manifest, loaded, engine)
     golden.replay(scorer, files[golden.FILE])
     return scorer
 

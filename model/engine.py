@@ -48,11 +48,13 @@ def files_of(manifest: Manifest, engine: EngineName) -> tuple[str, ...]:
     return (*code, own)
 
 
-def load_engine(name: EngineName, manifest: Manifest, files: Mapping[str, bytes], version_mismatch: str) -> Engine:
+def load_engine(
+    name: EngineName, manifest: Manifest, files: Mapping[str, bytes], version_mismatch: str, threads: int = 1
+) -> Engine:
     """Build an engine from verified bytes; imports the one library that it needs.
 
     Raises ArtifactCorrupt or ArtifactIncompatible.
     """
     module = import_module(MODULES[name])
-    engine: Engine = module.load(manifest, files, version_mismatch=version_mismatch)
+    engine: Engine = module.load(manifest, files, version_mismatch=version_mismatch, threads=threads)
     return engine

@@ -66,12 +66,13 @@ def _flat(values: Any) -> Any:
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
 
-def load(manifest: Manifest, files: Mapping[str, bytes], *, version_mismatch: str) -> JoblibEngine:
+def load(manifest: Manifest, files: Mapping[str, bytes], *, version_mismatch: str, threads: int) -> JoblibEngine:
     """Unpickle model.joblib of verified `files`.
 
     `version_mismatch` is "refuse" or "warn". Raises ArtifactIncompatible when another scikit-learn wrote it (checked
     before a byte is read) and ArtifactCorrupt when it cannot be unpickled.
     """
+    del threads  # an estimator's own are one: joblib's pool costs a row 9 ms
     packed = manifest.environment.get("scikit-learn", "?")
     if packed != sklearn.__version__:
         _mismatch(packed, version_mismatch)

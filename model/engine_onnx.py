@@ -1,8 +1,8 @@
 """The compiled engine: an ONNX graph in onnxruntime, without scikit-learn, scipy or joblib in the process.
 
 A graph takes either `numbers` (n, a) and `strings` (n, b), the features' columns of each kind in their order, or one
-tensor (n, 1) a column; what it declares decides. One thread: a Lambda function of 1,769 MB has one vCPU, and a second
-thread would only wait for it. No arena: it grows to the largest batch ever seen and is never given back.
+tensor (n, 1) a column; what it declares decides. One thread a vCPU: another would only wait for it. No arena: it grows
+to the largest batch ever seen and is never given back.
 """
 
 import os
@@ -94,11 +94,14 @@ def _strings(columns: Any) -> Any:
     return np.ascontiguousarray(columns)
 
 
-def open_session(content: bytes) -> Any:
-    """Return a session of verified bytes; raises ArtifactCorrupt or ArtifactIncompatible."""
+def open_session(content: bytes, threads: int = 1) -> Any:
+    """Return a session of verified bytes; raises ArtifactCorrupt or ArtifactIncompatible.
+
+    With two threads 5,000 rows take 0.6 of the time; one row is answered by one anyway.
+    """
     onnxruntime.set_default_logger_severity(4)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.enable_cpu_mem_arena = False
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
@@ -111,7 +114,7 @@ def open_session(content: bytes) -> Any:
         raise ArtifactCorrupt(f"the file is no ONNX graph: {kind}") from error
 
 
-def load(manifest: Manifest, files: Mapping[str, bytes], *, version_mismatch: str) -> OnnxEngine:
+def load(manifest: Manifest, files: Mapping[str, bytes], *, version_mismatch: str, threads: int) -> OnnxEngine:
     """Open model.onnx of verified `files`; a graph names its own operator versions, so none is compared here."""
     del version_mismatch
-    return OnnxEngine(open_session(files[FILE]), manifest)
+    return OnnxEngine(open_session(files[FILE], threads), manifest)

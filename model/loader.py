@@ -81,19 +81,19 @@ class Loader:
         kept = self.cache.get(key)
         if kept is not None and labelled in {None, kept.labelled}:
             return kept.scorer
-        before = self._clock()
         failure = self._failures.get((key, labelled))
-        if failure is not None and failure.holds(before, again):
+        if failure is not None and failure.holds(self._clock(), again):
             raise failure.error.with_traceback(None)
+        started = time.perf_counter()
         try:
             found = self._open(key, labelled)
         except ArtifactError as error:
             self._failures[key, labelled] = _Failure(bare(error), self._clock())
-            self._on_load(Loaded(name, version, self._clock() - before, error))
+            self._on_load(Loaded(name, version, time.perf_counter() - started, error))
             raise
         self._failures = {failed: what for failed, what in self._failures.items() if failed[0] != key}
         self.cache.put(key, found)
-        self._on_load(Loaded(name, version, self._clock() - before, engine=found.scorer.engine_name))
+        self._on_load(Loaded(name, version, time.perf_counter() - started, engine=found.scorer.engine_name))
         return found.scorer
 
     def failed(self, name: str, version: str) -> bool:

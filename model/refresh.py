@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from model import labels
-from model.errors import ArtifactError, ArtifactMissing, UnknownModel
+from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMissing, PredictionFailed, UnknownModel
 from model.labels import Label, Labels, Share, Target
 from model.loader import Loader, bare, wait
 from model.routing import NO_FAULTS, Route, bound
@@ -37,7 +37,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Refreshed:
-    """Told to whoever listens when a step moved a label, or left the model degraded, or mended it.
+    """Told to whoever listens after each look at the labels of a model that answers.
 
     `moved` has the version before and after by label, `faults` why a label's version does not answer.
     """
@@ -95,7 +95,7 @@ class Refresh:
 
         Raises UnknownModel when the store has no such model and never had; every other fault is in the watch.
         """
-        before, old = self._clock(), watch.route
+        before, old = time.perf_counter(), watch.route
         seconds = self._seconds(watch, left)
         if seconds <= 0:
             return
@@ -109,9 +109,11 @@ class Refresh:
                 self._fault(watch, ArtifactMissing(f"the default model {watch.name} is not in the store"))
             except ArtifactError as error:
                 self._fault(watch, bare(error))
+            except Exception as error:  # the call that pays for a step must not fail by it, whatever was forgotten here
+                self._fault(watch, ArtifactCorrupt(f"what the labels say cannot be followed: {type(error).__name__}"))
         watch.since = self._clock()
         watch.due = watch.since + self._wait(watch)
-        self._tell(watch, old, watch.since - before)
+        self._tell(watch, old, time.perf_counter() - before)
 
     def _seconds(self, watch: Watch, left: Callable[[], int] | None) -> float:
         most = self._pace.first if watch.route is None else self._pace.budget
@@ -186,7 +188,9 @@ class Refresh:
             return Shadow(scorer, live, share.weight)
         except ArtifactError as error:
             faults["shadow"] = error
-            return None
+        except PredictionFailed as error:
+            faults["shadow"] = ArtifactCorrupt(f"{share.version} cannot answer its own example: {error}")
+        return None
 
     def _fault(self, watch: Watch, error: ArtifactError) -> None:
         watch.error = error
@@ -203,15 +207,14 @@ class Refresh:
 
     def _tell(self, watch: Watch, old: Route | None, seconds: float) -> None:
         new = watch.route
-        if new is None:
+        if new is None or (old is None and not new.faults):
             return
         moved: dict[Label, tuple[str | None, str | None]] = {
             label: (before, after)
-            for label, before, after in zip(get_args(Label), _versions(old), _versions(new), strict=True)
+            for label, before, after in zip(get_args(Label), _versions(old or new), _versions(new), strict=True)
             if before != after
         }
-        if (old is not None and (moved or old.faults)) or new.faults:
-            self._on_refresh(Refreshed(watch.name, seconds, moved, new.faults))
+        self._on_refresh(Refreshed(watch.name, seconds, moved, new.faults))
 
 
 def _versions(route: Route | None) -> tuple[str | None, str | None, str | None]:

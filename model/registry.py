@@ -7,6 +7,7 @@ a later attempt could mend is attempted again, at most every `RETRY_SECONDS`.
 import math
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from threading import RLock
 
@@ -18,10 +19,10 @@ from model.loader import RETRY_SECONDS, Loaded, Loader
 from model.manifest import Manifest, is_name
 from model.refresh import MARGIN, Pace, Refresh, Refreshed, Watch
 from model.scorer import Scorer
-from model.shadow import Shadow
+from model.shadow import Compared, Shadow
 from model.store import Store
 
-__all__ = ["RETRY_SECONDS", "Loaded", "Pace", "Refreshed", "Registry"]
+__all__ = ["RETRY_SECONDS", "Compared", "Loaded", "Pace", "Refreshed", "Registry"]
 Left = Callable[[], int]
 # Names are callers' words: while the store does not say which are models, so many are remembered.
 _MOST = 1_000
@@ -168,7 +169,8 @@ class Registry:
             for name, watch in list(self._watches.items()):
                 if name is None or self._watches.get(None) is not watch:
                     watch.due = -math.inf
-                    self._step(watch, None)
+                    with suppress(UnknownModel):
+                        self._step(watch, None)
 
     def _attend(self, name: str | None, left: Left | None) -> Watch:
         """Return a model's watch, brought up to date. While one thread does that, others go on with what there is."""

@@ -42,6 +42,7 @@ class Shadow:
         if _columns(scorer) != _columns(live):
             raise ArtifactIncompatible(f"{scorer.manifest.version} takes other features than the live version")
         self.scorer = scorer
+        self._live = live.manifest.version
         self.weight = weight
         self._key = f"shadow/{scorer.manifest.version}"
         self._bound = bound(weight)
@@ -56,7 +57,7 @@ class Shadow:
 
         Of many rows it takes as many as fit the budget. Whatever it meets, nothing is raised.
         """
-        if not rows or answer.values is None or point(self._key, key) >= self._bound:
+        if not rows or answer.values is None or answer.version != self._live or point(self._key, key) >= self._bound:
             return None
         if self._call > BUDGET:
             self._call *= _FORGOTTEN

@@ -199,3 +199,12 @@ def test_a_manifest_that_lies_is_refused(
     change(place, **members)
     with pytest.raises(error, match=message):
         open_artifact(place.store, "iris", "1.0.0", pinned(place))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_session_has_a_thread_a_vcpu_and_no_arena(packed: Path, threads: int) -> None:
+    policy = Policy(engines=("onnx",), threads=threads)
+    engine: Any = open_artifact(Store(packed.as_uri()), "iris", "1.0.0", policy).engine
+    options = engine._run.__self__.get_session_options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (threads, 1)
+    assert not options.enable_cpu_mem_arena

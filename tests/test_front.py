@@ -58,7 +58,11 @@ def ask(app: ASGIApp, method: str, path: str, body: bytes) -> tuple[int, dict[st
         "headers": [(b"content-type", b"application/json"), (b"host", b"h")], "scheme": "https", "server": ("h", 443),
         "client": ("c", 1), "aws.event": {"requestContext": {"requestId": "same"}}, "aws.context": None,
     }  # fmt: skip
-    asyncio.run(app(scope, receive, send))
+
+    async def call() -> None:
+        await app(scope, receive, send)
+
+    asyncio.run(call())
     headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
     content = b"".join(message.get("body", b"") for message in sent[1:])
     return sent[0]["status"], headers, json.loads(content) if content else None

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from bench import targets
+from bench.figures import parse
 from handler.settings import VARIABLES
 from model import errors
 from model.errors import LabelsMoved, ModelError, PackingRefused, PublishingRefused
@@ -100,3 +102,23 @@ def test_the_count_of_compiled_estimators_is_the_tables() -> None:
     table = (ROOT / "docs" / "coverage.md").read_text()
     served, compiled = re.search(r"(\d+) are served, (\d+) of them compiled", table).groups()  # type: ignore[union-attr]
     assert f"{compiled} of {served} are compiled" in README
+
+
+def test_the_measured_figures_are_those_of_the_committed_run() -> None:
+    run = parse((ROOT / "bench" / "results.json").read_bytes())
+    assert run.quota
+    ours, tutorial, shipped = (run.find(name, "forest", 1.0) for name in ("onnx", "tutorial", "shipped"))
+    assert ours
+    assert tutorial
+    assert shipped
+    warm, theirs = ours.at(1), tutorial.at(1)
+    assert warm
+    assert theirs
+    firsts = f"after {ours.median:,.0f} ms", f"takes {tutorial.median:,.0f} with bytecode and {shipped.median:,.0f} as"
+    for said in (*firsts, f"a warm one in {warm.own_p50:.2f} ms instead of {theirs.own_p50:.1f}"):
+        assert said in " ".join(README.split())
+
+
+def test_the_committed_run_meets_every_target() -> None:
+    verdicts = targets.verdicts(parse((ROOT / "bench" / "results.json").read_bytes()))
+    assert [verdict.name for verdict in verdicts if verdict.met is not True] == []

@@ -53,3 +53,9 @@ def test_an_empty_value_is_unset_as_a_template_passes_it() -> None:
 def test_a_wrong_value_names_its_variable(env: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message.replace("..", r"\.\.")):
         Settings.from_env(env)
+
+
+@pytest.mark.parametrize(("memory", "vcpus"), [("512", 1), ("1769", 1), ("3537", 1), ("3538", 2), ("10240", 5)])
+def test_whole_vcpus_follow_from_the_memory(memory: str, vcpus: int) -> None:
+    assert Settings.from_env({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory}).vcpus == vcpus
+    assert Settings.from_env({}).vcpus == 1
