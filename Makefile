@@ -63,9 +63,10 @@ test: dev pack ## run the whole test suite
 bench: dev ## measure ours beside the tutorial and the floor: table, bench/results.json and .svg (BENCH=--quick)
 	@$(PY) -m bench $(BENCH)
 
-soak: dev ## the long runs: every estimator of scikit-learn packed, both engines called 30,000 times
+soak: dev ## the long runs: every estimator of scikit-learn packed, both engines called 30,000 times, 200 rollouts
 	@$(PY) -m bench.coverage
 	@$(PY) -m bench.soak
+	@$(PY) -m tests.rollouts
 
 check: dev ## lint and types
 	.venv/bin/ruff check .

@@ -12,7 +12,7 @@ from model.manifest import EngineName
 from model.scorer import Scorer
 
 Key = tuple[str, str]
-# Resident bytes a byte of file while it is loaded, rounded up: see docs/registry-serving.md.
+# Bytes in memory a byte of file while it is loaded: the file, and what the engine makes of it twice over.
 GROWTH: dict[EngineName, float] = dict.fromkeys(LIBRARIES, 3.0)
 
 

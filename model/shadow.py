@@ -83,8 +83,10 @@ class Shadow:
         self._call = self._row = self._clock() - before
 
     def _learn(self, seconds: float, rows: int) -> None:
-        self._call += _NEW * (seconds - self._call)
-        self._row += _NEW * (seconds / rows - self._row)
+        """Believe a rise at once and a fall by and by."""
+        row = seconds / rows
+        self._call = max(seconds, self._call + _NEW * (seconds - self._call))
+        self._row = max(row, self._row + _NEW * (row - self._row))
 
 
 def _columns(scorer: Scorer) -> list[tuple[str, str]]:

@@ -172,7 +172,7 @@ def test_a_large_file_goes_on_from_where_it_was(site: Site, monkeypatch: pytest.
     assert kept >= 1
     while versions[-1] == "1.0.0" and len(versions) < 20:
         versions.append(ask(service))  # the clock stands: each request goes on at once
-    assert 3 <= len(versions) < 20
+    assert 2 <= len(versions) < 20
     parts = [path for _, path, status in site.proxy.seen if path.endswith("1.1.0/model.onnx") and status == 206]
     size = (site.folder / "store" / NAME / "1.1.0" / "model.onnx").stat().st_size
     assert len(parts) <= -(-size // 1_000) + len(versions)  # nothing twice, but for what was on its way
