@@ -15,6 +15,7 @@ CHANGED = {
     "ModelPins": "iris=sha256:0",
     "Architecture": "arm64",
     "MemorySize": "2048",
+    "RefreshSeconds": "10",
     "LogRetentionDays": "7",
     "ThrottleRate": "7",
     "ThrottleBurst": "7",
