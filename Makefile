@@ -11,14 +11,15 @@ ARCH ?= $(if $(ARTIFACTS_DIR),x86_64,$(MACHINE))
 # Say it where the models are on S3.
 FLAVOUR ?=
 FUNCTION ?= ApiFunction
-EVENT ?= events/$(if $(filter InvokeFunction,$(FUNCTION)),invoke,http).json
+EVENTS := ApiFunction:http InvokeFunction:invoke QueueFunction:queue BusFunction:bus ObjectFunction:object
+EVENT ?= events/$(patsubst $(FUNCTION):%,%,$(filter $(FUNCTION):%,$(EVENTS))).json
 # More of the template's parameters, such as PARAMETERS='ModelDefault=babies MemorySize=2048'.
 PARAMETERS ?=
 SAM := SAM_CLI_TELEMETRY=0 .venv/bin/sam
 SAM_IN_REGION := AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(SAM)
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 # --- on this machine
 
@@ -43,7 +44,7 @@ COMPILE := { $(PY) -m compileall -qq -j 0 -x '/tests?/' .venv/lib || true; }
 	@touch $@
 
 again:
-.PHONY: again help setup dev run test bench soak check format lock pack packed build validate deploy invoke start-api clean
+.PHONY: again help setup dev run test bench soak screenshots check format lock pack packed build validate deploy invoke start-api clean
 
 setup: .venv/.runtime ## make .venv, the environment of all the others
 dev: .venv/.dev
@@ -63,10 +64,14 @@ test: dev pack ## run the whole test suite
 bench: dev ## measure ours beside the tutorial and the floor: table, bench/results.json and .svg (BENCH=--quick)
 	@$(PY) -m bench $(BENCH)
 
-soak: dev ## the long runs: every estimator of scikit-learn packed, both engines called 30,000 times, 200 rollouts
+soak: dev pack ## the long runs: every estimator packed, both engines called 30,000 times, scoring killed 200 times, 200 rollouts
 	@$(PY) -m bench.coverage
 	@$(PY) -m bench.soak
 	@$(PY) -m tests.rollouts
+	@folder=$$(mktemp -d) && $(PY) -m bench.crash artifacts "$$folder" --kills 200; status=$$?; rm -rf "$$folder"; exit $$status
+
+screenshots: dev pack ## take the pictures of the page in docs/ again (needs /usr/bin/chromium)
+	@$(PY) -m tests.screenshots
 
 check: dev ## lint and types
 	.venv/bin/ruff check .
@@ -98,7 +103,7 @@ deploy: build ## build, then deploy to the AWS account of your credentials (PARA
 	@echo "Deploying .aws-sam/build ($(ARCH)) by CloudFormation; SAM shows the changes and asks before it makes them."
 	$(SAM) deploy --parameter-overrides Architecture=$(ARCH) $(PARAMETERS)
 
-invoke: dev ## call the built function in Docker (FUNCTION=ApiFunction|InvokeFunction, EVENT=FILE)
+invoke: dev ## call the built function in Docker (FUNCTION=ApiFunction|InvokeFunction|QueueFunction|BusFunction, EVENT=FILE)
 	@$(SAM_IN_REGION) local invoke $(FUNCTION) -e $(EVENT)
 
 start-api: dev ## serve the built API in Docker on http://127.0.0.1:3000
@@ -114,11 +119,14 @@ clean: ## remove what can be made again, but for .venv and artifacts
 packed: setup
 	@ls artifacts/*/*/manifest.json >/dev/null 2>&1 || $(MAKE) pack
 
-build-ApiFunction build-InvokeFunction: packed
+build-ApiFunction build-InvokeFunction build-QueueFunction build-BusFunction build-ObjectFunction: packed
 	@$(PY) -m infra.function_code "$(ARTIFACTS_DIR)"
 
 build-DependenciesLayer: packed
 	@$(PY) -m infra.layer --arch $(ARCH) --flavour "$(FLAVOUR)" --output "$(ARTIFACTS_DIR)"
+
+build-BulkLayer: packed
+	@$(PY) -m infra.bulk_layer --arch $(ARCH) --flavour "$(FLAVOUR)" --output "$(ARTIFACTS_DIR)"
 
 build-ModelLayer: packed
 	@$(PY) -m infra.model_layer --flavour "$(FLAVOUR)" --output "$(ARTIFACTS_DIR)"

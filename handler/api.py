@@ -35,6 +35,8 @@ def create_app(registry: Registry, settings: Settings, observer: Observer) -> Fa
     app.middleware_stack = HttpCall(errors, observer)
     app.router.routes += [Route(path, Predict(registry, settings, observer), methods=["POST"]) for path in PATHS]
     app.add_route("/docs", _docs, methods=["GET"])
+    app.add_route("/", _front(registry, settings), methods=["GET"])
+    app.add_route("/page/{digest}/{name}", _page, methods=["GET"])
     for path, describe in catalogue.ROUTES.items():
         app.add_route(path, _reader(describe, registry), methods=["GET"])
     return app
@@ -45,6 +47,29 @@ async def _docs(_: Request) -> Response:
 
     # Relative, because a REST API serves everything below the name of its stage.
     return get_swagger_ui_html(openapi_url="openapi.json", title=TITLE)
+
+
+def _front(registry: Registry, settings: Settings) -> Callable[[Request], Any]:
+    async def front(request: Request) -> Response:
+        accept = request.headers.get("accept", "").lower()
+        if "text/html" in accept:
+            from handler import page  # noqa: PLC0415  -- no prediction needs it
+
+            if page.prefers(accept):
+                request.scope["call"].fields["operation"] = "page"
+                return page.shell(request)
+        request.scope["call"].fields["operation"] = "status"
+        status, document = catalogue.status(registry, settings)
+        return _json(document, status, **{"cache-control": "no-store", "vary": "accept"})
+
+    return front
+
+
+async def _page(request: Request) -> Response:
+    from handler import page  # noqa: PLC0415  -- no prediction needs it
+
+    request.scope["call"].fields["operation"] = "page"
+    return page.asset(request)
 
 
 def _reader(describe: catalogue.Describe, registry: Registry) -> Callable[[Request], Any]:

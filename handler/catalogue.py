@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from handler.settings import Settings
 from model.errors import ArtifactError, ModelError, UnknownModel
 from model.registry import Registry
 
@@ -12,8 +13,8 @@ Answer = tuple[int, dict[str, Any]]
 Describe = Callable[..., Answer]
 
 
-def status(registry: Registry) -> Answer:
-    """Answer `GET /`: that it runs, what it serves, where to go next."""
+def status(registry: Registry, settings: Settings) -> Answer:
+    """Answer `GET /`: that it runs, what it serves, what it takes, where to go next."""
     ready, reason = _ready(registry)
     try:
         names = list(registry.names())
@@ -22,7 +23,9 @@ def status(registry: Registry) -> Answer:
     found: dict[str, Any] = {"status": "ok" if ready else "unavailable", "models": names}
     if reason:
         found["reason"] = reason
-    return 200, found | {"docs": "/docs", "openapi": "/openapi.json", "health": "/health", "predict": "/predict"}
+    found |= {"docs": "/docs", "openapi": "/openapi.json", "health": "/health", "predict": "/predict"}
+    limits = {"rows": settings.max_rows, "body_bytes": settings.max_body_bytes}
+    return 200, found | {"default": _default(registry), "limits": limits, "feedback": False}
 
 
 def health(registry: Registry) -> Answer:
@@ -101,6 +104,13 @@ def _degraded(registry: Registry) -> list[dict[str, str]]:
     ]
 
 
+def _default(registry: Registry) -> str | None:
+    try:
+        return registry.default()
+    except ModelError:
+        return None
+
+
 def _ready(registry: Registry) -> tuple[bool, str | None]:
     """Tell whether the default model answers; without a default a service is ready when it has any model."""
     try:
@@ -112,8 +122,8 @@ def _ready(registry: Registry) -> tuple[bool, str | None]:
     return True, None
 
 
+# `GET /` is not among them: what it answers depends on who asks.
 ROUTES: dict[str, Describe] = {
-    "/": status,
     "/health": health,
     "/health/live": live,
     "/health/ready": ready,

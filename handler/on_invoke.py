@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from handler import jobs, runtime, snapshot
+from handler import batch, jobs, runtime, snapshot
 from handler.observe import Call
 from model.codec import json_rows
 from model.errors import ModelError, TooLarge
@@ -21,9 +21,11 @@ gc.enable()
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer {"model": "iris", "instances": [...]}; raises the errors of `model.errors` by name."""
+    """Answer {"model": "iris", "instances": [...]} or a batch of Step Functions; raises `model.errors` by name."""
     call = Call("invoke", context.aws_request_id, context.aws_request_id)
     try:
+        if jobs.is_batch(event):
+            return batch.items(event, _runtime, call)
         return _answer(jobs.from_invoke(event), call, getattr(context, "get_remaining_time_in_millis", None))
     except ModelError as error:
         call.error = type(error).__name__

@@ -105,6 +105,9 @@ def value_schema(feature: Feature) -> Schema:
     about = [feature.description or feature.name, f"in {feature.unit}" if feature.unit else "", expected(feature)]
     if feature.range:
         about.append(f"seen {feature.range[0]:g} to {feature.range[1]:g}")
+    if feature.labels:
+        values = feature.categories or range(len(feature.labels))
+        about += [f"{value} = {label}" for value, label in zip(values, feature.labels, strict=False)]
     kind: Schema
     if feature.kind == "category" and feature.categories and not feature.open:
         kind = {"enum": [*feature.categories, *([None] if feature.nullable else [])]}
@@ -211,7 +214,7 @@ _PROBLEM: Schema = {
     "required": ["type", "title", "status", "detail"],
 }
 _CATALOGUE: Schema = {
-    "/": _read("What runs here"),
+    "/": _read("What runs here; a page for a browser"),
     "/health": _read("State of the service and its models"),
     "/health/live": _read("The process answers"),
     "/health/ready": _read("The default model answers", _503="no model can answer"),

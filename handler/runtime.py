@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from handler.observe import Observer
 from handler.settings import MIB, Settings
@@ -10,6 +11,9 @@ from model.artifact import Policy
 from model.registry import Pace, Registry
 from model.serving_store import Credentials, ServingStore
 from model.trust import Trust
+
+if TYPE_CHECKING:
+    from handler.destinations import Outlets
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +57,12 @@ def credentials(settings: Settings) -> Credentials | None:
     from model.credentials import ContainerCredentials  # noqa: PLC0415  -- http.client: 9 ms for SnapStart alone
 
     return ContainerCredentials(settings.credentials_uri, settings.credentials_token)
+
+
+def outlets(settings: Settings) -> "Outlets | None":
+    """Return where replies go, None where the settings name no place: then the SDK is never loaded."""
+    if not (settings.results_queue or settings.errors_queue or settings.results_bus):
+        return None
+    from handler import destinations  # noqa: PLC0415  -- botocore costs 200 ms of a cold start
+
+    return destinations.outlets(settings)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from model.bulk.job import loops
 from model.manifest import EngineName, is_name
 
 Mode = Literal["bundled", "pinned", "signed", "labelled"]
@@ -16,6 +17,8 @@ REFRESH_SECONDS = 60
 MODELS_SHARE = 0.6
 SERVICE, NAMESPACE = "sklearn-on-lambda", "SklearnOnLambda"
 _PUBLIC_KEY = re.compile(r"ed25519:[A-Za-z0-9+/]{43}=")
+# The example in the layer that only bulk functions have, and a place to write that is gone with the function.
+BULK_INPUTS, BULK_OUTPUTS = ("file:///opt/bulk/",), ("file:///tmp/",)
 LAMBDA_MARK = "AWS_LAMBDA_FUNCTION_NAME"
 _VCPU_MB = 1769
 """Lambda gives one vCPU for so much memory, six at most."""
@@ -47,6 +50,11 @@ class Settings:
     refresh_budget_ms: int = 1_000
     memory_mb: int | None = None
     path: Path | None = None
+    results_queue: str | None = None
+    errors_queue: str | None = None
+    results_bus: str | None = None
+    bulk_inputs: tuple[str, ...] = BULK_INPUTS
+    bulk_outputs: tuple[str, ...] = BULK_OUTPUTS
     endpoint: str | None = None
     service: str = SERVICE
     namespace: str = NAMESPACE
@@ -83,6 +91,10 @@ class Settings:
             refresh_budget_ms=_count("MODEL_REFRESH_BUDGET_MS", given.get("MODEL_REFRESH_BUDGET_MS"), 1_000),
             memory_mb=_memory(given.get("MODEL_MEMORY_MB"), env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")),
             path=Path(path) if path else None,
+            results_queue=_queue("MODEL_RESULTS_QUEUE", given.get("MODEL_RESULTS_QUEUE")),
+            errors_queue=_queue("MODEL_ERRORS_QUEUE", given.get("MODEL_ERRORS_QUEUE")),
+            results_bus=_bus(given.get("MODEL_RESULTS_BUS")),
+            **_bulk(given),
             endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
             service=env.get("POWERTOOLS_SERVICE_NAME") or SERVICE,
             function=env.get(LAMBDA_MARK) or None,
@@ -108,6 +120,11 @@ VARIABLES = (
     "MODEL_REFRESH_BUDGET_MS",
     "MODEL_MEMORY_MB",
     "MODEL_PATH",
+    "MODEL_RESULTS_QUEUE",
+    "MODEL_ERRORS_QUEUE",
+    "MODEL_RESULTS_BUS",
+    "MODEL_BULK_INPUTS",
+    "MODEL_BULK_OUTPUTS",
 )
 
 
@@ -147,6 +164,41 @@ def _count(variable: str, value: str | None, default: int) -> int:
     if not value.isascii() or not value.isdigit() or int(value) == 0:
         raise SettingsError(f"{variable}: expected a whole number above 0")
     return int(value)
+
+
+def _queue(variable: str, value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"https?://[^/\s]+/\d+/[\w-]{1,75}(\.fifo)?", value):
+        raise SettingsError(f"{variable}: expected a queue's URL, https://sqs.region.amazonaws.com/account/name")
+    return value
+
+
+def _bus(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"(arn:aws[\w-]*:events:[\w-]+:\d{12}:event-bus/)?[\w./-]{1,256}", value):
+        raise SettingsError("MODEL_RESULTS_BUS: expected the name or the ARN of an event bus")
+    return value
+
+
+def _bulk(given: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Read the prefixes that jobs may name; what is written may never be input again."""
+    inputs = _prefixes("MODEL_BULK_INPUTS", given.get("MODEL_BULK_INPUTS"), BULK_INPUTS)
+    outputs = _prefixes("MODEL_BULK_OUTPUTS", given.get("MODEL_BULK_OUTPUTS"), BULK_OUTPUTS)
+    looping = loops(inputs, outputs)
+    if looping is not None:
+        raise SettingsError(
+            f"MODEL_BULK_OUTPUTS: {looping} lies inside an input prefix, so output would be input again"
+        )
+    return {"bulk_inputs": inputs, "bulk_outputs": outputs}
+
+
+def _prefixes(variable: str, value: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
+    """Read "s3://bucket/in/,file:///folder/"."""
+    if value is None:
+        return default
+    found = tuple(part.strip() for part in value.split(",") if part.strip())
+    for prefix in found:
+        if not re.fullmatch(r"(s3://[^/,]+|file://)/([^,]*/)?", prefix):
+            raise SettingsError(f"{variable}: expected s3://bucket/prefix/ or file:///folder/, separated by commas")
+    return found
 
 
 def _pins(value: str) -> dict[str, str]:

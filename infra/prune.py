@@ -19,6 +19,7 @@ FILES = {"conftest.py", "py.typed"}
 # Patterns. Not numpy/f2py: scipy runs `from numpy import *`, and that imports it.
 PATHS = (
     "bin",
+    "cffi",  # makes bindings; PyNaCl's are made, and need _cffi_backend alone: 1.3 MB with pycparser and bytecode
     "onnxruntime/backend",
     "onnxruntime/datasets",
     "onnxruntime/quantization",
@@ -36,7 +37,7 @@ PATHS = (
     "aws_lambda_powertools/event_handler/openapi/swagger_ui",
     "fastapi/.agents",
 )
-NEEDLESS = {"onnxruntime": {"protobuf", "flatbuffers", "packaging"}}
+NEEDLESS = {"onnxruntime": {"protobuf", "flatbuffers", "packaging"}, "cffi": {"pycparser"}}
 """What a package asks for and only its tools import, never an inference."""
 METADATA = {"METADATA", "entry_points.txt"}
 """importlib.metadata reads these: OpenTelemetry finds its context by entry point, others ask for versions."""

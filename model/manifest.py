@@ -32,6 +32,7 @@ class Feature:
 
     `range` is the span seen in training, as quantiles, in `unit`; a value outside it is taken, it is only unseen.
     `categories` are the known ones; with `open` the estimator was fitted to take others too.
+    `labels` are words for the values: of an integer for 0, 1, …; of categories in their order.
     `missing` says what a null becomes in the matrix: the estimator was fitted with NaN or with None.
     """
 
@@ -45,6 +46,7 @@ class Feature:
     example: Scalar | None = None
     description: str | None = None
     missing: Literal["nan", "none"] = "nan"
+    labels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

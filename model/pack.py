@@ -4,10 +4,12 @@ The manifest is written last: a folder without one is no version. Build time onl
 """
 
 import platform
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -19,11 +21,14 @@ from model.compile import compile_twin
 from model.engine_joblib import JoblibEngine, frame
 from model.errors import ArtifactMissing, PackingRefused, PredictionFailed
 from model.estimator import force_one_job
+from model.label_file import Mover
 from model.manifest import FILE, FORMAT, Feature, Manifest, digest, dump, is_name
 from model.outputs import outputs, task
 from model.parity import Limits
+from model.publish import publish
 from model.rows import Row, RowSchema
 from model.scorer import Scorer
+from model.shelf import Shelf
 from model.source import Source
 from model.store import Store
 
@@ -56,7 +61,9 @@ def pack(
     engine: EngineChoice = "auto",
     limits: Limits | None = None,
 ) -> Manifest:
-    """Write `<name>/<version>` into the store and return its manifest; raises PackingRefused.
+    """Write `<name>/<version>` into the store (publish it, where that is remote) and return its manifest.
+
+    Raises PackingRefused, and with a remote store what `publish` raises.
 
     `sample` holds rows of the training data, features only. Versions are immutable: an existing one is refused.
     `engine` "auto" compiles a twin and takes it when it is proved within `limits`, "onnx" refuses to pack without one,
@@ -73,10 +80,21 @@ def pack(
             "fit it again, install that version, or accept it with --version-mismatch warn"
         )
     manifest, files = _build(source, name, version, sample, card or Card(), engine, limits or Limits())
-    for file, content in files.items():
-        store.write(f"{name}/{version}/{file}", content)
-    store.write(f"{name}/{version}/{FILE}", dump(manifest))
+    if store.remote:
+        with tempfile.TemporaryDirectory() as folder:
+            local = Store(Path(folder).as_uri())
+            _write(local, manifest, files)
+            publish(local, name, version, Shelf.of(store), Mover.now())
+    else:
+        _write(store, manifest, files)
     return manifest
+
+
+def _write(store: Store, manifest: Manifest, files: Mapping[str, bytes]) -> None:
+    folder = f"{manifest.name}/{manifest.version}"
+    for file, content in files.items():
+        store.write(f"{folder}/{file}", content)
+    store.write(f"{folder}/{FILE}", dump(manifest))
 
 
 def _build(

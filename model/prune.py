@@ -4,7 +4,7 @@ Kept: what has a label, what a rollback would return to, the last N published, a
 period. An upload that never ended is deleted when nothing of it is younger.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -17,6 +17,7 @@ from model.label_file import Mover
 from model.labels import Labels
 from model.manifest import FILE, is_name
 from model.shelf import Entry, Shelf
+from model.shelf import Held as Kept
 
 KEEP, GRACE = 3, timedelta(hours=24)
 
@@ -34,11 +35,12 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Doomed:
-    """What would be deleted of a model."""
+    """What would be deleted of a model, and the claims on its unfinished uploads, as they were planned with."""
 
     name: str
     versions: tuple[Held, ...]
     unfinished: tuple[Held, ...]
+    claims: Mapping[str, Kept]
 
     @property
     def size(self) -> int:
@@ -49,7 +51,9 @@ def plan(shelf: Shelf, name: str, now: datetime, keep: int = KEEP, grace: timede
     """Return what of a model may be deleted now; deletes nothing."""
     found = versions(shelf.entries(f"{name}/"))
     labels = label_file.read(shelf, name).labels
-    return Doomed(name, *choose(found, labels, now, keep, grace))
+    gone, unfinished = choose(found, labels, now, keep, grace)
+    claims = {held.version: shelf.hold(f"{name}/{held.version}/{claim.FILE}") for held in unfinished}
+    return Doomed(name, gone, unfinished, claims)
 
 
 def choose(
@@ -58,7 +62,8 @@ def choose(
     """Return the versions and the unfinished uploads that may go. Pure."""
     old = [held for held in found if now - held.touched > grace]
     whole = sorted((held for held in found if held.published), key=lambda held: held.published or now, reverse=True)
-    last = {held.version for held in whole[: max(keep, 1)]}
+    # S3 dates to the second: what is as young as the last of N stays, too.
+    last = {held.version for held in whole if held.published in {kept.published for kept in whole[: max(keep, 1)]}}
     needed = last | {moves.previous_live(labels)}
     gone = tuple(h for h in old if h.published and h.version not in needed and not labels.of(h.version))
     return gone, tuple(held for held in old if held.published is None)
@@ -107,18 +112,17 @@ def prune(shelf: Shelf, doomed: Doomed, mover: Mover, grace: timedelta = GRACE) 
             shelf.clear(f"{name}/{held.version}")
             freed += held.size
     for held in doomed.unfinished:
-        freed += _clear(shelf, name, held, mover)
+        freed += _clear(shelf, name, held, doomed.claims[held.version], mover)
     clear_scratch(shelf, name, grace)
     return freed
 
 
-def _clear(shelf: Shelf, name: str, held: Held, mover: Mover) -> int:
-    """Delete an unfinished upload, unless its publisher is back: whoever renews the claim first has it."""
+def _clear(shelf: Shelf, name: str, held: Held, then: Kept, mover: Mover) -> int:
+    """Delete an unfinished upload, unless its publisher is back and has renewed the claim since the plan."""
     key = f"{name}/{held.version}/{claim.FILE}"
-    current = shelf.hold(key)
-    known = next((entry for entry in shelf.entries(f"{name}/{held.version}/") if entry.modified > held.touched), None)
     tomb = msgspec.json.encode(Claim(PRUNING, mover.by, mover.at)) + b"\n"
-    if known is not None or not shelf.swap(key, current, tomb):
+    ended = shelf.hold(f"{name}/{held.version}/{FILE}").content is not None
+    if ended or not shelf.swap(key, then, tomb):
         return 0
     shelf.delete([*(other for other in held.keys if other != key), key])
     shelf.clear(f"{name}/{held.version}")

@@ -44,7 +44,7 @@ class RowSchema:
         self._closed = [
             (i, frozenset(f.categories or ()))
             for i, f in enumerate(features)
-            if f.kind == "category" and not f.open and not _as_literal(f)
+            if f.kind == "category" and f.categories is not None and not f.open and not _as_literal(f)
         ]
         self._nones = [i for i, f in enumerate(features) if f.missing == "none"]
         self.bare = not set(self.names) & set(RESERVED)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from model.engine import Engine
 from model.errors import PredictionFailed
 from model.manifest import EngineName, Manifest, Output, OutputName, Scalar
-from model.rows import Row, RowSchema
+from model.rows import OUTPUTS, Request, Row, RowSchema
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +32,20 @@ class Prediction:
     decisions: list[Value] | None = None
     conversions: list[dict[str, float]] | None = None
     unit: str | None = None
+
+    def part(self, start: int, stop: int, outputs: Sequence[OutputName]) -> "Prediction":
+        """Return the answers to the rows from `start` to `stop` alone, of them only the outputs named."""
+        plain, proba, decision = (name in outputs for name in OUTPUTS)
+        return Prediction(
+            name=self.name,
+            version=self.version,
+            values=self.values[start:stop] if self.values is not None and plain else None,
+            labels=self.labels[start:stop] if self.labels is not None and plain else None,
+            probabilities=self.probabilities[start:stop] if self.probabilities is not None and proba else None,
+            decisions=self.decisions[start:stop] if self.decisions is not None and decision else None,
+            conversions=self.conversions[start:stop] if self.conversions is not None and plain else None,
+            unit=self.unit if plain else None,
+        )
 
 
 class Scorer:
@@ -78,6 +92,28 @@ class Scorer:
             conversions=_convert(values, self._prediction),
             unit=self._prediction.unit if values is not None else None,
         )
+
+    def score_groups(self, groups: Sequence[Request]) -> list[Prediction | PredictionFailed]:
+        """Answer several requests by one predict, each in its place; raises nothing.
+
+        Where the predict of all fails, each half is asked alone, down to the request that is to blame: for one among n
+        that is 2 log2(n) predicts more, and all others have their answers.
+        """
+        asked = [group.outputs or self._default for group in groups]
+        union = tuple(name for name in OUTPUTS if any(name in outputs for outputs in asked))
+        try:
+            together = self.score([row for group in groups for row in group.rows], union or None)
+        except PredictionFailed as error:
+            if len(groups) == 1:
+                return [error]
+            half = len(groups) // 2
+            return self.score_groups(groups[:half]) + self.score_groups(groups[half:])
+        found: list[Prediction | PredictionFailed] = []
+        stop = 0
+        for group, outputs in zip(groups, asked, strict=True):
+            start, stop = stop, stop + len(group.rows)
+            found.append(together.part(start, stop, outputs))
+        return found
 
     def _predict(
         self, rows: Sequence[Row], wanted: Sequence[OutputName]

@@ -2,7 +2,8 @@
 
 A key is written "ed25519:" and the base64 of its 32 bytes. What is signed is CONTEXT and the manifest's bytes, which
 hold name and version: a signature is worth nothing on another version, or on a file that is no manifest.
-PyNaCl (libsodium) verifies: 5.9 MB in the layer where `cryptography` takes 15; imported in 17 ms, 0.07 ms a manifest.
+PyNaCl (libsodium) verifies: 6.2 MB in the layer (3.8 on arm64) where `cryptography` takes 15.8; imported in 17 ms,
+0.07 ms a manifest.
 """
 
 import base64

@@ -131,7 +131,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def site(s3_endpoint: str, steps: Path) -> Iterator["Site"]:
     """An S3 that misbehaves on demand, with version 1.0.0 of the model live."""
-    from tests.faulty_s3 import faulty_s3  # noqa: PLC0415
+    from tests.misbehaving_s3 import faulty_s3  # noqa: PLC0415
     from tests.site import BUCKET as ROLLOUTS  # noqa: PLC0415
     from tests.site import Site  # noqa: PLC0415
 
@@ -148,7 +148,7 @@ def site(s3_endpoint: str, steps: Path) -> Iterator["Site"]:
 
 
 def next_version(store: Path, name: str, version: str, **members: Any) -> Path:
-    """Make a version out of 1.0.0: the same files under another manifest, with `members` changed. Returns its folder."""
+    """Make a version out of 1.0.0: the same files, another manifest with `members` changed. Returns its folder."""
     import shutil  # noqa: PLC0415
 
     folder = Path(shutil.copytree(store / name / "1.0.0", store / name / version))

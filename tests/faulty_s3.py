@@ -1,119 +1,58 @@
-"""A real S3 (moto's) behind a server that misbehaves on demand: slow, throttled, cut short, altered, denied, gone."""
+"""A proxy in front of moto's S3 that fails as S3 does, when it is told to."""
 
 import http.client
-import re
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal
+from threading import Thread
 from urllib.parse import urlsplit
 
-Kind = Literal["slow", "throttled", "broken", "denied", "skewed", "gone", "cut", "altered", "refused"]
-_STATUS: dict[str, tuple[int, str]] = {
-    "throttled": (503, "SlowDown"),
-    "broken": (500, "InternalError"),
-    "denied": (403, "AccessDenied"),
-    "skewed": (403, "RequestTimeTooSkewed"),
-    "gone": (404, "NoSuchKey"),
-}
+# Given method and path: an S3 error's status and code, or None to let the request through.
+Fault = Callable[[str, str], tuple[int, str] | None]
+_HOP = {"host", "connection", "transfer-encoding", "content-length"}
 
 
-@dataclass
-class Fault:
-    """What happens to requests whose path matches; `times` so often, `after` so many that go well."""
+def _server(endpoint: str, fault: Fault) -> ThreadingHTTPServer:
+    class Proxy(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
 
-    kind: Kind
-    path: str = ""
-    seconds: float = 0.0
-    times: int = 1_000_000
-    after: int = 0
+        def _any(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            failed = fault(self.command, self.path)
+            if failed is not None:
+                status, code = failed
+                self._answer(status, f"<Error><Code>{code}</Code><Message>-</Message></Error>".encode(), [])
+                return
+            upstream = http.client.HTTPConnection(urlsplit(endpoint).netloc)
+            upstream.request(self.command, self.path, body, dict(self.headers))
+            found = upstream.getresponse()
+            self._answer(found.status, found.read(), found.getheaders(), found.getheader("content-length"))
+            upstream.close()
 
-    def strikes(self, path: str) -> bool:
-        if not re.search(self.path, path) or self.times <= 0:
-            return False
-        if self.after > 0:
-            self.after -= 1
-            return False
-        self.times -= 1
-        return True
+        def _answer(self, status: int, body: bytes, headers: list[tuple[str, str]], length: str | None = None) -> None:
+            self.send_response(status)
+            for name, value in headers:
+                if name.lower() not in _HOP | {"server", "date"}:
+                    self.send_header(name, value)
+            self.send_header("content-length", length if self.command == "HEAD" and length else str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
+        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _any  # noqa: N815
 
-class FaultyS3(ThreadingHTTPServer):
-    """Forwards to `target`; `seen` has the method and path of every request."""
-
-    daemon_threads = True
-
-    def __init__(self, target: str) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.target = urlsplit(target).netloc
-        self.faults: list[Fault] = []
-        self.seen: list[tuple[str, str, int]] = []
-        self.lock = threading.Lock()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that gave up is what is tested."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: FaultyS3
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # head and body leave apart, and the second would wait 40 ms
-
-    def do_GET(self) -> None:
-        with self.server.lock:
-            fault = next((fault for fault in self.server.faults if fault.strikes(self.path)), None)
-        if fault is not None and fault.kind == "slow":
-            time.sleep(fault.seconds)
-        if fault is not None and fault.kind == "refused":
-            self.close_connection = True
-            self.connection.close()
+        def log_message(self, *_: object) -> None:
             return
-        if fault is not None and fault.kind in _STATUS:
-            status, code = _STATUS[fault.kind]
-            self._answer(status, {}, f"<Error><Code>{code}</Code><Message>{code}</Message></Error>".encode())
-            return
-        status, headers, body = self._forward()
-        if fault is not None and fault.kind == "altered" and body:
-            body = bytes([body[0] ^ 1]) + body[1:]
-        self._answer(status, headers, body, cut=fault is not None and fault.kind == "cut")
 
-    def _forward(self) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection(self.server.target)
-        connection.request("GET", self.path, headers=dict(self.headers.items()))
-        answer = connection.getresponse()
-        body = answer.read()
-        connection.close()
-        return answer.status, dict(answer.getheaders()), body
-
-    def _answer(self, status: int, headers: dict[str, str], body: bytes, *, cut: bool = False) -> None:
-        self.server.seen.append((self.command, self.path, status))
-        self.send_response(status)
-        for name, value in headers.items():
-            if name.lower() not in {"content-length", "connection", "transfer-encoding", "date", "server"}:
-                self.send_header(name, value)
-        if status != 304:
-            self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        if status != 304:
-            self.wfile.write(body[: len(body) // 2] if cut else body)
-        if cut:
-            self.close_connection = True
-
-    def log_message(self, format: str, *args: Any) -> None:
-        return
+    return ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
 
 
 @contextmanager
-def faulty_s3(target: str) -> Iterator[FaultyS3]:
-    server = FaultyS3(target)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    yield server
+def faulty(endpoint: str, fault: Fault) -> Iterator[str]:
+    """Serve `endpoint` with faults; yields the address."""
+    server = _server(endpoint, fault)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+    thread.join()

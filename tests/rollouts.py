@@ -15,7 +15,7 @@ from pathlib import Path
 
 from starlette.testclient import TestClient
 
-from tests.faulty_s3 import Fault, Kind, faulty_s3
+from tests.misbehaving_s3 import Fault, Kind, faulty_s3
 from tests.site import BUCKET, NAME, VERSIONS, Site, ask, pack_versions, silence
 
 KINDS: tuple[Kind, ...] = ("slow", "throttled", "broken", "denied", "skewed", "gone", "cut", "altered", "refused")

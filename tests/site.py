@@ -22,7 +22,7 @@ from model.manifest import digest
 from model.pack import pack
 from model.source import read_source
 from model.store import Store
-from tests.faulty_s3 import FaultyS3
+from tests.misbehaving_s3 import FaultyS3
 
 BUCKET, PREFIX, NAME = "rollouts", "prefix", "steps"
 VERSIONS = ("1.0.0", "1.1.0", "2.0.0", "2.1.0")

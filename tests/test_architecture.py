@@ -135,7 +135,7 @@ ENGINES = {"onnx": {"onnxruntime"}, "joblib": {"sklearn", "scipy", "joblib"}}
 
 
 @pytest.mark.parametrize("engine", ["onnx", "joblib"])
-@pytest.mark.parametrize("edge", ["on_http", "on_invoke"])
+@pytest.mark.parametrize("edge", ["on_http", "on_invoke", "on_queue", "on_bus", "on_object"])
 def test_a_bundled_model_loads_its_engine_and_no_sdk(edge: str, engine: str, packed: Path) -> None:
     env = {"MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
     found = loaded(f"import handler.{edge}", **env, MODEL_ENGINES=engine)
@@ -144,6 +144,23 @@ def test_a_bundled_model_loads_its_engine_and_no_sdk(edge: str, engine: str, pac
     assert ENGINES[engine] <= found
     assert not found & ENGINES[other]
     assert not found & FRAMEWORK
+
+
+QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/results"
+
+
+@pytest.mark.parametrize("edge", ["on_http", "on_invoke", "on_queue", "on_bus"])
+def test_only_an_edge_that_has_somewhere_to_send_loads_the_sdk_and_never_boto3(edge: str, tmp_path: Path) -> None:
+    env = {"MODEL_STORE": tmp_path.as_uri(), "AWS_DEFAULT_REGION": "us-east-1"}
+    code = f"import handler.{edge}, sys\nprint('botocore.client' in sys.modules, 'boto3' in sys.modules)"
+
+    def sdk(**settings: str) -> list[str]:
+        clean = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | env | settings
+        result = subprocess.run([sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=True)
+        return result.stdout.splitlines()[-1].split()
+
+    assert sdk() == ["False", "False"]
+    assert sdk(MODEL_RESULTS_QUEUE=QUEUE) == [str(edge in {"on_queue", "on_bus"}), "False"]
 
 
 def test_the_application_needs_no_engine_until_a_model_is_asked_for(tmp_path: Path) -> None:
@@ -157,7 +174,9 @@ def test_the_command_line_helps_and_inspects_without_an_engine(packed: Path) -> 
     assert not loaded(code) & {"sklearn", "joblib", "numpy", "pandas"}
 
 
-@pytest.mark.parametrize(("edge", "ceiling"), [("on_http", 320), ("on_invoke", 260)])
+@pytest.mark.parametrize(
+    ("edge", "ceiling"), [("on_http", 320), ("on_invoke", 260), ("on_queue", 260), ("on_bus", 260)]
+)
 def test_what_an_edge_imports_stays_within_its_ceiling(edge: str, ceiling: int, tmp_path: Path) -> None:
     """Counted in modules, which noise cannot cross: 280 and 218 when this was written, before any model."""
     code = f"import handler.{edge}, sys\nprint(len(sys.modules))"

@@ -9,7 +9,7 @@ from model import fetch
 from model.errors import ArtifactCorrupt, ArtifactUnavailable
 from model.manifest import digest
 from model.serving_store import ServingStore
-from tests.faulty_s3 import Fault
+from tests.misbehaving_s3 import Fault
 from tests.site import BUCKET, NAME, PREFIX, Site
 
 CONTENT = bytes(range(256)) * 100

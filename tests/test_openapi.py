@@ -38,6 +38,7 @@ def test_features_have_names_ranges_units_and_nullability(document: dict[str, An
     assert gestation["type"] == ["number", "null"]
     assert "in days" in gestation["description"]
     assert "seen 2" in gestation["description"]
+    assert named["properties"]["smoke"]["description"].endswith("0 = no, 1 = yes")
 
 
 def test_every_native_route_is_in_it(document: dict[str, Any]) -> None:

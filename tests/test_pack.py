@@ -29,6 +29,7 @@ from model.artifact import Policy, open_artifact
 from model.errors import ArtifactIncompatible, PackingRefused
 from model.manifest import Manifest
 from model.pack import Card, pack
+from model.registry import Registry
 from model.scorer import Scorer
 from model.source import Source, read_sample, read_source
 from model.store import Store
@@ -282,7 +283,7 @@ def test_skops_is_read_when_it_holds_only_trusted_types(tmp_path: Path) -> None:
     manifest = pack(read_source(tmp_path / "m.skops"), Store((tmp_path / "store").as_uri()), "m", "1")
     assert manifest.estimator == "LinearRegression"
     dump(make_pipeline(FunctionTransformer(test_text_is_one_feature), LinearRegression()), tmp_path / "bad.skops")
-    with pytest.raises(PackingRefused, match="types that skops does not trust"):
+    with pytest.raises(PackingRefused, match="types that nobody vouches for"):
         read_source(tmp_path / "bad.skops")
 
 
@@ -299,3 +300,77 @@ def test_the_file_is_kept_to_the_byte(tmp_path: Path) -> None:
     packed(LinearRegression().fit([[0.0], [1.0]], [0, 1]), tmp_path)
     assert (tmp_path / "store/m/1/model.joblib").read_bytes() == (tmp_path / "estimator.joblib").read_bytes()
     assert Source((tmp_path / "estimator.joblib").read_bytes()).estimator() is not None
+
+
+def test_a_forest_in_a_skops_file_passes_the_audit(tmp_path: Path) -> None:
+    from skops.io import dump  # noqa: PLC0415
+
+    from model.skops_audit import ALLOWED  # noqa: PLC0415
+
+    rows = np.random.default_rng(0).normal(size=(40, 3))
+    forest = RandomForestClassifier(5, random_state=0).fit(rows, rows[:, 0] > 0)
+    dump(forest, tmp_path / "forest.skops")
+    found = read_source(tmp_path / "forest.skops").estimator()
+    assert found.predict(rows).tolist() == forest.predict(rows).tolist()
+    # Nothing on the list calls anything: no functions, no transformers of them, no other library's types.
+    assert all(name.startswith("sklearn.") and "Function" not in name for name in ALLOWED)
+
+
+class LeavesAMark(LinearRegression):  # type: ignore[misc]
+    """An estimator that runs code when its state is set, as skops does when it loads one."""
+
+    def __init__(self, mark: str = "") -> None:
+        super().__init__()
+        self.mark = mark
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Path(state["mark"]).touch()
+        self.__dict__.update(state)
+
+
+def test_a_skops_file_that_would_leave_a_mark_leaves_none(tmp_path: Path) -> None:
+    from skops.io import dump  # noqa: PLC0415
+
+    mark = tmp_path / "mark"
+    dump(LeavesAMark(str(mark)).fit([[0.0], [1.0]], [0, 1]), tmp_path / "evil.skops")
+    with pytest.raises(PackingRefused, match=r"nobody vouches for: .*LeavesAMark"):
+        read_source(tmp_path / "evil.skops")
+    assert not mark.exists()
+    assert read_source(tmp_path / "evil.skops", allow=["tests.test_pack.LeavesAMark"])
+    assert mark.exists()  # so the first attempt could have left it
+    (tmp_path / "broken.skops").write_bytes(b"no archive")
+    with pytest.raises(PackingRefused, match=r"broken\.skops is no skops file"):
+        read_source(tmp_path / "broken.skops")
+
+
+def test_a_type_of_ones_own_is_allowed_by_its_name(tmp_path: Path) -> None:
+    from skops.io import dump, get_untrusted_types  # noqa: PLC0415
+
+    dump(make_pipeline(FunctionTransformer(test_text_is_one_feature), LinearRegression()), tmp_path / "own.skops")
+    (name,) = get_untrusted_types(file=tmp_path / "own.skops")
+    with pytest.raises(PackingRefused, match="nobody vouches for") as caught:
+        read_source(tmp_path / "own.skops")
+    assert name in str(caught.value)
+    assert (
+        read_source(tmp_path / "own.skops", allow=[name]).estimator().steps[0][1].func.__name__ == name.split(".")[-1]
+    )
+
+
+def test_packing_into_a_bucket_publishes(s3: Any, s3_endpoint: str) -> None:
+    store = Store("s3://models/packed", s3_endpoint)
+    source = Source(_dumped(LinearRegression().fit([[0.0], [1.0]], [0, 1])))
+    for version in ("1", "2"):
+        pack(source, store, "m", version)
+    assert Registry(Store("s3://models/packed", s3_endpoint)).live("m") == "1"
+    keys = [e["Key"] for e in s3.list_objects_v2(Bucket="models", Prefix="packed/m/2/")["Contents"]]
+    assert {"packed/m/2/publisher.json", "packed/m/2/manifest.json"} < set(keys)
+    with pytest.raises(PackingRefused, match="m/2 exists"):
+        pack(source, store, "m", "2")
+
+
+def _dumped(estimator: Any) -> bytes:
+    import io  # noqa: PLC0415
+
+    buffer = io.BytesIO()
+    joblib.dump(estimator, buffer)
+    return buffer.getvalue()

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from bench.figures import parse
 from handler.settings import VARIABLES
 from model import errors
 from model.errors import LabelsMoved, ModelError, PackingRefused, PublishingRefused
-from tests.conftest import ROOT
+from tests.conftest import ROOT, next_version
 from tests.test_local_service import running
 
 README = (ROOT / "README.md").read_text()
@@ -62,6 +63,37 @@ def test_the_users_own_model_from_the_script_to_the_scores(tmp_path: Path) -> No
         import httpx2  # noqa: PLC0415
 
         assert httpx2.post(f"{url}/predict", json={"age": None, "town": "Bern"}).status_code == 200
+
+
+def test_a_version_is_published_promoted_and_rolled_back_as_shown(store: Path, tmp_path: Path) -> None:
+    """The block as it stands, but for the store (a folder), the model (iris under another name) and the key."""
+    (block,) = (block for kind, block in BLOCKS if kind == "console" and "promote" in block)
+    next_version(store, "iris", "1.1.0")
+    place = (tmp_path / "bucket").as_uri()
+    for version in ("1.0.0", "1.1.0"):
+        folder = tmp_path / "artifacts/churn" / version
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        (store / "iris" / version).rename(folder)
+        manifest = json.loads((folder / "manifest.json").read_text()) | {"name": "churn"}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+    keygen, rest = block.split("\n", 1)
+    keygen = f"key=$({keygen.split('#')[0].strip()})"
+    first = f"python -m model publish artifacts/churn/1.0.0 {place} --sign release.key"
+    script = "\n".join([keygen, first, rest.replace("s3://bucket/prefix", place).replace("ed25519:…", "$key")])
+    script = script.replace("python -m", f"{sys.executable} -m")
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    done = subprocess.run(["bash", "-euc", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    labels = json.loads((tmp_path / "bucket/churn/labels.json").read_text())
+    moves = [(line["label"], line["from"], line["to"]) for line in labels["history"]]
+    assert moves == [
+        ("live", None, "1.0.0"),
+        ("canary", None, "1.1.0"),
+        ("live", "1.0.0", "1.1.0"),
+        ("canary", "1.1.0", None),
+        ("live", "1.1.0", "1.0.0"),
+    ]
+    assert labels["history"][0]["by"]
 
 
 def test_the_table_of_settings_is_the_settings() -> None:

@@ -7,7 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.conftest import LogLines
-from tests.faulty_s3 import Fault
+from tests.misbehaving_s3 import Fault
 from tests.site import NAME, Site, ask
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from model.artifact import Policy, open_artifact
 from model.errors import PredictionFailed
 from model.manifest import Feature, Manifest, Output
+from model.rows import Request
 from model.scorer import Scorer
 from model.store import Store
 
@@ -85,3 +86,64 @@ def test_decision_values_come_only_when_asked_for() -> None:
     assert scorer.score([(1,)]).decisions is None
     asked = scorer.score([(1,)], ("decision",))
     assert (asked.values, asked.decisions) == (None, [0.5])
+
+
+class Poisoned:
+    """An engine that doubles each row, counts how often it is asked, and raises where a 13 is among the rows."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def predict(self, matrix: Any, outputs: Any) -> Any:
+        self.asked += 1
+        if 13 in matrix:
+            raise ValueError("13")
+        return {name: matrix[:, 0] * (2 if name == "prediction" else 3) for name in outputs}
+
+
+def poisoned() -> tuple[Scorer, Poisoned]:
+    engine = Poisoned()
+    outputs = (Output("prediction", "number"), Output("decision", "number"))
+    manifest = Manifest(
+        1, "m", "1", "regression", "Fake", "joblib", "array", (Feature("x", "number"),), outputs, {}, {}, "now"
+    )
+    return Scorer(manifest, engine), engine
+
+
+groups = st.lists(
+    st.builds(
+        Request,
+        rows=st.lists(st.integers(0, 20).map(lambda n: (float(n),)), max_size=3).map(tuple),
+        single=st.just(False),
+        outputs=st.sampled_from([None, ("prediction",), ("decision",), ("decision", "prediction")]),
+    ),
+    max_size=12,
+)
+
+
+@given(groups)
+def test_a_group_is_answered_as_if_it_were_alone(asked: list[Request]) -> None:
+    together, alone = poisoned()[0].score_groups(asked), poisoned()[0]
+    assert len(together) == len(asked)
+    for group, found in zip(asked, together, strict=True):
+        if (13.0,) in group.rows:
+            assert isinstance(found, PredictionFailed)
+        else:
+            assert found == alone.score(group.rows, group.outputs)
+
+
+def test_all_groups_are_one_predict_and_a_culprit_among_1000_costs_20_more() -> None:
+    scorer, engine = poisoned()
+    scorer.score_groups([Request(((1.0,),))] * 1000)
+    assert engine.asked == 1
+    found = scorer.score_groups([Request(((float(n),),)) for n in range(1000)])
+    assert [i for i, each in enumerate(found) if isinstance(each, PredictionFailed)] == [13]
+    assert engine.asked <= 1 + 1 + 2 * 10
+
+
+@pytest.mark.parametrize("name", ["iris", "babies"])
+def test_a_real_model_answers_groups_as_it_does_alone(scorers: dict[str, Scorer], name: str) -> None:
+    scorer = scorers[name]
+    rows: list[Any] = [(6.1, 2.8, 4.7, 1.2), (5.1, 3.5, 1.4, 0.2)] if name == "iris" else [(270, 1, 28, 64, 125, 0)]
+    asked = [Request(tuple(rows)), Request(()), Request((rows[0],), True, ("prediction",))]
+    assert scorer.score_groups(asked) == [scorer.score(each.rows, each.outputs) for each in asked]

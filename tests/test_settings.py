@@ -3,6 +3,7 @@ import pytest
 from handler.settings import VARIABLES, Settings, SettingsError
 
 DIGEST = "sha256:" + "a" * 64
+KEY = "ed25519:" + "A" * 43 + "="
 
 
 def test_the_defaults_are_a_local_folder_here_and_the_layer_on_lambda() -> None:
@@ -17,6 +18,7 @@ def test_every_variable_is_read() -> None:
             "MODEL_DEFAULT": "iris",
             "MODEL_TRUST": "pinned",
             "MODEL_PINS": f"iris/1.0.0={DIGEST}, babies/1.0.0={DIGEST}",
+            "MODEL_PUBLIC_KEYS": f"{KEY}, {KEY}",
             "MODEL_VERSION_MISMATCH": "warn",
             "MODEL_ENGINES": "onnx, joblib",
             "MODEL_MAX_BODY_BYTES": "10",
@@ -25,6 +27,9 @@ def test_every_variable_is_read() -> None:
             "MODEL_REFRESH_BUDGET_MS": "200",
             "MODEL_MEMORY_MB": "300",
             "MODEL_PATH": "m.pkl",
+            "MODEL_RESULTS_QUEUE": "https://sqs.us-east-1.amazonaws.com/123456789012/results.fifo",
+            "MODEL_ERRORS_QUEUE": "http://127.0.0.1:5000/123456789012/errors",
+            "MODEL_RESULTS_BUS": "arn:aws:events:us-east-1:123456789012:event-bus/garden",
             "AWS_ENDPOINT_URL": "http://127.0.0.1:5000",
         }
     )
@@ -32,6 +37,10 @@ def test_every_variable_is_read() -> None:
     assert (settings.trust, settings.max_body_bytes, settings.max_rows) == ("pinned", 10, 2)
     assert settings.engines == ("onnx", "joblib")
     assert (settings.refresh_seconds, settings.refresh_budget_ms, settings.memory_mb) == (0, 200, 300)
+    assert settings.public_keys == (KEY, KEY)
+    assert settings.results_queue == "https://sqs.us-east-1.amazonaws.com/123456789012/results.fifo"
+    assert settings.errors_queue == "http://127.0.0.1:5000/123456789012/errors"
+    assert settings.results_bus == "arn:aws:events:us-east-1:123456789012:event-bus/garden"
     assert settings.endpoint == "http://127.0.0.1:5000"
 
 
@@ -47,6 +56,8 @@ def test_an_empty_value_is_unset_as_a_template_passes_it() -> None:
         ({"MODEL_DEFAULT": "../x"}, "MODEL_DEFAULT: expected a model's name"),
         ({"MODEL_TRUST": "yes"}, "MODEL_TRUST: expected one of bundled, pinned"),
         ({"MODEL_PINS": "iris=sha256:1"}, "MODEL_PINS: expected name/version"),
+        ({"MODEL_PUBLIC_KEYS": "ed25519:abc"}, "MODEL_PUBLIC_KEYS: expected ed25519:<44 characters of base64>"),
+        ({"MODEL_TRUST": "signed"}, "MODEL_PUBLIC_KEYS: expected at least one public key"),
         ({"MODEL_VERSION_MISMATCH": "ignore"}, "MODEL_VERSION_MISMATCH: expected one of refuse, warn"),
         ({"MODEL_ENGINES": "onnx,torch"}, "MODEL_ENGINES: expected one of onnx, joblib"),
         ({"MODEL_REFRESH_SECONDS": "-1"}, "MODEL_REFRESH_SECONDS: expected a whole number, 0 for never"),
@@ -54,6 +65,9 @@ def test_an_empty_value_is_unset_as_a_template_passes_it() -> None:
         ({"MODEL_MEMORY_MB": "x"}, "MODEL_MEMORY_MB: expected a whole number above 0"),
         ({"MODEL_MAX_ROWS": "0"}, "MODEL_MAX_ROWS: expected a whole number above 0"),
         ({"MODEL_MAX_BODY_BYTES": "1k"}, "MODEL_MAX_BODY_BYTES: expected a whole number above 0"),
+        ({"MODEL_RESULTS_QUEUE": "results"}, "MODEL_RESULTS_QUEUE: expected a queue's URL"),
+        ({"MODEL_ERRORS_QUEUE": "arn:aws:sqs:us-east-1:123456789012:e"}, "MODEL_ERRORS_QUEUE: expected a queue's URL"),
+        ({"MODEL_RESULTS_BUS": "my bus"}, "MODEL_RESULTS_BUS: expected the name or the ARN"),
         ({"MODEL_PATH": "m.pkl", "AWS_LAMBDA_FUNCTION_NAME": "f"}, "MODEL_PATH: for local use only"),
     ],
 )

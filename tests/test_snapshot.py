@@ -15,7 +15,7 @@ from handler import runtime, snapshot
 from handler.front import Front
 from handler.settings import Settings
 from tests.conftest import ROOT
-from tests.faulty_s3 import Fault
+from tests.misbehaving_s3 import Fault
 from tests.site import NAME, ROW, Site, answer
 
 TOKEN = "token-of-this-environment"

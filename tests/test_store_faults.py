@@ -17,7 +17,7 @@ from model.refresh import Pace
 from model.registry import Registry
 from model.serving_store import ServingStore
 from tests.conftest import ROOT, LogLines
-from tests.faulty_s3 import Fault, Kind
+from tests.misbehaving_s3 import Fault, Kind
 from tests.site import BUCKET, NAME, PREFIX, Site, ask
 
 Spoil = Callable[[Site], object]

@@ -29,7 +29,7 @@ def decode(body: bytes, schema: RowSchema) -> Request:
     if faults:
         raise InvalidRows(tuple(faults[:BOUND]))
     order = [header.index(name) for name in schema.names]
-    readers = [_reader(feature) for feature in schema.features]
+    readers = [reader(feature) for feature in schema.features]
     rows = [[read(line[i]) for read, i in zip(readers, order, strict=True)] for line in lines[1:]]
     return convert({"instances": rows}, schema)
 
@@ -49,7 +49,7 @@ def _width_faults(lines: list[list[str]], width: int) -> list[Fault]:
     ]
 
 
-def _reader(feature: Feature) -> Callable[[str], Any]:
+def reader(feature: Feature) -> Callable[[str], Any]:
     """Return what turns a cell into a value; a cell it cannot read stays a string, which the row's types refuse."""
     if feature.kind == "text":
         return str

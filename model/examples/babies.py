@@ -20,13 +20,13 @@ GRAMS_PER_OUNCE = 28.35
 SEED = 42
 # A linear regression on the 1,174 complete rows, 80/20, as published with the data (data/README.md).
 PUBLISHED = {"r2": 0.340, "mse": 228.5}
-FEATURES = {
+FEATURES: dict[str, dict[str, Any]] = {
     "gestation": {"unit": "days", "description": "length of the pregnancy"},
-    "parity": {"description": "0 = first born, 1 otherwise"},
+    "parity": {"description": "birth order", "labels": ("first born", "later born")},
     "age": {"unit": "years", "description": "the mother's age"},
     "height": {"unit": "inches", "description": "the mother's height"},
     "weight": {"unit": "pounds", "description": "the mother's weight before the pregnancy"},
-    "smoke": {"description": "1 = the mother smokes, 0 = not"},
+    "smoke": {"description": "whether the mother smokes", "labels": ("no", "yes")},
 }
 
 

@@ -41,3 +41,10 @@ def test_a_name_in_the_list_that_is_gone_stops_the_build(project: Path, tmp_path
 
 def test_the_list_of_this_project_holds() -> None:
     assert ROOT / "model" / "pack.py" in function_code.build_time_only(ROOT)
+
+
+def test_the_page_goes_with_the_code(tmp_path: Path) -> None:
+    function_code.lay_out(ROOT, tmp_path)
+    served = [path.name for path in (ROOT / "handler/page").iterdir() if path.suffix in {".html", ".css", ".js"}]
+    assert "index.html" in served
+    assert set(served) <= {path.name for path in (tmp_path / "handler/page").iterdir()}

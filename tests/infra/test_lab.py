@@ -47,6 +47,12 @@ def lab() -> None:
         ("ApiFunction", "http-babies", '"unit":"oz"'),
         ("InvokeFunction", "invoke", '"predictions":[1,0],'),
         ("InvokeFunction", "invoke-babies", '"unit":"oz"'),
+        ("InvokeFunction", "invoke-batch", '"failed":1'),
+        ("QueueFunction", "queue", '"predictions":[0,1],'),
+        ("QueueFunction", "queue-fifo", '"prediction":2,'),
+        ("BusFunction", "bus", '"prediction":1,'),
+        ("BusFunction", "bus-babies", '"unit":"oz"'),
+        ("ObjectFunction", "object", '"rows":149,"errors":1,'),
     ],
 )
 def test_sam_local_invoke_prints_a_prediction(tree: Path, function: str, event: str, expected: str) -> None:

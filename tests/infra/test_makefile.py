@@ -139,6 +139,22 @@ def test_a_build_packs_the_examples_only_if_nothing_is_packed(project: Path) -> 
     assert asked == ["-m model train iris", "-m model train babies", laid_out]
 
 
+@pytest.mark.parametrize(
+    ("named", "event"),
+    [
+        ([], "ApiFunction -e events/http.json"),
+        (["FUNCTION=InvokeFunction"], "InvokeFunction -e events/invoke.json"),
+        (["FUNCTION=QueueFunction"], "QueueFunction -e events/queue.json"),
+        (["FUNCTION=BusFunction"], "BusFunction -e events/bus.json"),
+        (["FUNCTION=BusFunction", "EVENT=mine.json"], "BusFunction -e mine.json"),
+    ],
+)
+def test_invoke_gives_each_function_its_own_sample_event(project: Path, named: list[str], event: str) -> None:
+    (project / ".venv" / "bin" / "sam").write_text(f'#!/bin/sh\necho "$*" >> "{project / "log"}"\n')
+    (project / ".venv" / "bin" / "sam").chmod(0o755)
+    assert make(project, "invoke", *named) == [f"local invoke {event}"]
+
+
 def test_build_and_deploy_give_sam_the_architecture_and_the_flavour_that_the_layers_have(project: Path) -> None:
     (project / ".venv" / "bin" / "sam").write_text(f'#!/bin/sh\necho "sam $ARCH$FLAVOUR $*" >> "{project / "log"}"\n')
     (project / ".venv" / "bin" / "sam").chmod(0o755)

@@ -9,11 +9,16 @@ import pytest
 from tests.infra.stack import ROOT, deployed, of_type, packaged
 
 STORES = ["file:///opt/model", "s3://my.bucket/models", "s3://my.bucket/team/models", "s3://my.bucket/team/models/v1"]
-FUNCTIONS = {"ApiFunction": ("handler.on_http.handler", 29), "InvokeFunction": ("handler.on_invoke.handler", 60)}
-LOGS, ROLES = (
-    {"ApiFunction": "ApiLogs", "InvokeFunction": "InvokeLogs"},
-    {"ApiFunction": "ApiRole", "InvokeFunction": "InvokeRole"},
-)
+FUNCTIONS = {
+    "ApiFunction": ("handler.on_http.handler", 29),
+    "InvokeFunction": ("handler.on_invoke.handler", 60),
+    "QueueFunction": ("handler.on_queue.handler", 60),
+    "BusFunction": ("handler.on_bus.handler", 60),
+    "ObjectFunction": ("handler.on_object.handler", 900),
+}
+LOGS, ROLES = ({name: name.replace("Function", kind) for name in FUNCTIONS} for kind in ("Logs", "Role"))
+# Where replies go: set by a trigger that is switched on (tests/infra/test_template_events.py).
+DESTINATIONS = {"MODEL_RESULTS_QUEUE", "MODEL_ERRORS_QUEUE", "MODEL_RESULTS_BUS"}
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +38,7 @@ def test_the_functions(stack: dict[str, Any]) -> None:
         assert [re.sub(r"\w{10}>$", ">", layer) for layer in function["Layers"]] == [
             "<DependenciesLayer>",
             "<ModelLayer>",
+            *(["<BulkLayer>"] if name == "ObjectFunction" else []),
         ]
         assert function["LoggingConfig"] == {"LogGroup": f"<{LOGS[name]}>"}
         assert function["Role"] == f"<{ROLES[name]}.Arn>"
@@ -40,12 +46,15 @@ def test_the_functions(stack: dict[str, Any]) -> None:
 
 def test_the_environment_of_each_function(stack: dict[str, Any]) -> None:
     for function in of_type(stack, "AWS::Lambda::Function").values():
-        assert function["Environment"]["Variables"] == {
+        variables = function["Environment"]["Variables"]
+        assert not any(variables.pop(name, "") for name in DESTINATIONS)
+        assert {name: value for name, value in variables.items() if not name.startswith("MODEL_BULK_")} == {
             "MODEL_STORE": "file:///opt/model",
             "MODEL_DEFAULT": "iris",
             "MODEL_TRUST": "bundled",
             "MODEL_PINS": "",
             "MODEL_REFRESH_SECONDS": "",
+            "MODEL_PUBLIC_KEYS": "",
             "POWERTOOLS_SERVICE_NAME": "demo",
             "POWERTOOLS_METRICS_NAMESPACE": "demo",
             "OPENBLAS_NUM_THREADS": "1",
@@ -91,7 +100,9 @@ def test_the_api_calls_the_alias_on_every_path(stack: dict[str, Any]) -> None:
         assert integration["uri"].endswith("/functions/<ApiFunction.Arn>:live/invocations")
     assert api["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
     assert "BinaryMediaTypes" not in api
-    permissions = of_type(stack, "AWS::Lambda::Permission").values()
+    assert api["MinimumCompressionSize"] == 1024
+    permissions: Any = of_type(stack, "AWS::Lambda::Permission").values()
+    permissions = [found for found in permissions if found["Principal"] == "apigateway.amazonaws.com"]
     assert {permission["FunctionName"] for permission in permissions} == {"<ApiFunctionAliaslive>"}
     assert {permission["SourceArn"].rpartition("<Api>/")[2] for permission in permissions} == {"*/*/", "*/*/*"}
 
@@ -117,7 +128,8 @@ def test_a_role_may_write_its_own_logs_and_nothing_else(store: str) -> None:
     assert set(roles) == set(ROLES.values())
     for name, role in roles.items():
         assert "ManagedPolicyArns" not in role
-        assert [policy["PolicyDocument"]["Statement"] for policy in role["Policies"]] == [
+        own = role["Policies"] if name != "ObjectRole" else role["Policies"][:1]
+        assert [policy["PolicyDocument"]["Statement"] for policy in own] == [
             [
                 {
                     "Effect": "Allow",
@@ -187,9 +199,56 @@ def test_the_store_is_checked_before_anything_is_made(store: str, fits: bool) ->
 
 
 def test_the_outputs_name_the_url_and_the_aliases() -> None:
-    assert set(packaged()["Outputs"]) == {"Url", "ApiFunctionAlias", "InvokeFunctionAlias"}
+    always = {name for name, output in packaged()["Outputs"].items() if "Condition" not in output}
+    assert always == {"Url", "ApiFunctionAlias", "InvokeFunctionAlias", "ObjectFunctionAlias", "BulkBucket"}
 
 
 def test_each_sample_event_is_read_by_a_function() -> None:
     names = {path.stem.partition("-")[0] for path in (ROOT / "events").glob("*.json")}
     assert {f"handler.on_{name}.handler" for name in names} == {handler for handler, _ in FUNCTIONS.values()}
+
+
+def test_the_object_function_reads_its_input_and_writes_its_output_and_nothing_else() -> None:
+    given = {"InputPrefix": "rows/", "OutputPrefix": "scored/"}
+    stack = deployed(given)
+    variables = of_type(stack, "AWS::Lambda::Function")["ObjectFunction"]["Environment"]["Variables"]
+    assert variables["MODEL_BULK_INPUTS"] == "s3://<BulkBucket>/rows/,file:///opt/bulk/"
+    assert variables["MODEL_BULK_OUTPUTS"] == "s3://<BulkBucket>/scored/,file:///tmp/"
+    (policy,) = of_type(stack, "AWS::IAM::Role")["ObjectRole"]["Policies"][1:]
+    bucket = "arn:aws:s3:::<BulkBucket>"
+    assert [(s["Action"], s["Resource"]) for s in policy["PolicyDocument"]["Statement"]] == [
+        (["s3:GetObject", "s3:GetObjectVersion"], f"{bucket}/rows/*"),
+        (["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], f"{bucket}/scored/*"),
+        ("s3:ListBucket", bucket),
+        ("sqs:SendMessage", "<ObjectFailures.Arn>"),
+    ]
+    assert policy["PolicyDocument"]["Statement"][2]["Condition"] == {
+        "StringLike": {"s3:prefix": ["rows/*", "scored/*"]}
+    }
+
+
+def test_objects_below_the_input_prefix_start_the_alias_and_failures_are_kept(stack: dict[str, Any]) -> None:
+    ((_, rule),) = of_type(stack, "AWS::Events::Rule").items()
+    assert rule["EventPattern"]["detail"] == {
+        "bucket": {"name": ["<BulkBucket>"]},
+        "object": {"key": [{"prefix": "in/"}]},
+    }
+    (target,) = rule["Targets"]
+    assert target["Arn"] == "<ObjectFunctionAliaslive>"
+    assert target["DeadLetterConfig"] == {"Arn": "<ObjectFailures.Arn>"}
+    ((_, invoke),) = of_type(stack, "AWS::Lambda::EventInvokeConfig").items()
+    assert invoke["DestinationConfig"]["OnFailure"]["Destination"] == "<ObjectFailures.Arn>"
+    ((_, bucket),) = of_type(stack, "AWS::S3::Bucket").items()
+    assert bucket["NotificationConfiguration"]["EventBridgeConfiguration"] == {"EventBridgeEnabled": True}
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+
+
+def test_output_cannot_be_input_again() -> None:
+    """Each prefix is one whole segment, so that unequal ones are apart, and a rule refuses equal ones."""
+    template = packaged()
+    for name in ("InputPrefix", "OutputPrefix"):
+        pattern = template["Parameters"][name]["AllowedPattern"]
+        assert [bool(re.fullmatch(pattern, text)) for text in ("in/", "in", "in/out/", "/", "")] == [True] + [False] * 4
+    ((assertion,),) = [rule["Assertions"] for rule in template["Rules"].values()]
+    assert assertion["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "InputPrefix"}, {"Ref": "OutputPrefix"}]}]}

@@ -1,0 +1,276 @@
+// The page: which model, which inputs, and who must know when they change.
+
+import { ask, field, key, send } from "./api.js";
+import { blank, output, sentence, show } from "./answer.js";
+import * as card_ from "./card.js";
+import { Curve, drawable, furthest } from "./curve.js";
+import { $, copy, debounce, h, save } from "./dom.js";
+import { read, title } from "./features.js";
+import { Form } from "./form.js";
+import { Snippets } from "./snippets.js";
+
+const TYPING = 120; // ms without a key before the answer is asked for
+const RESTING = 350; // and the curve, which costs more
+const LISTENING = 700; // and before it is read aloud
+
+const state = { status: null, models: [], summary: null, card: null, form: null, curveOf: null, last: null, abort: null };
+const curve = new Curve($("curve"), $("curve-said"));
+const snippets = new Snippets($("code"));
+const aloud = debounce((text) => { $("live").textContent = text; }, LISTENING);
+const soon = debounce(answer, TYPING);
+const curveSoon = debounce(drawCurve, RESTING);
+
+// --- what is there
+
+async function start() {
+  loading("Reading the models…");
+  const onSlow = () => loading("Waking the function: the first call after a pause takes a moment…");
+  try {
+    const [status, { models }] = await Promise.all([ask(".", { onSlow }), ask("models", { onSlow })]);
+    Object.assign(state, { status, models });
+    if (status.auth === "api-key" && !key.get()) askKey();
+    if (!models.length) return loading("No model is served yet: pack one, then load this page again.", true);
+    $("model").replaceChildren(...models.map(({ name }) => h("option", {}, name)));
+    await fromAddress();
+  } catch (error) {
+    failed(error);
+  }
+  return undefined;
+}
+
+// #name, #name/version, #name/version?feature=value&…
+async function fromAddress() {
+  const [place, query] = location.hash.slice(1).split("?");
+  const [name, version] = place.split("/");
+  const summary = state.models.find((model) => model.name === name) ?? state.models.find((model) => model.name === state.status.default) ?? state.models[0];
+  const known = summary.versions.map((entry) => entry.version);
+  await open(summary, known.includes(version) ? version : summary.live ?? known.at(-1), new URLSearchParams(query ?? ""));
+}
+
+async function open(summary, version, given = new URLSearchParams()) {
+  const onSlow = () => { $("meta").textContent = "waking the function…"; };
+  const card = await ask(`models/${encodeURIComponent(summary.name)}/versions/${encodeURIComponent(version)}`, { onSlow });
+  Object.assign(state, { summary, card, last: null });
+  $("model").value = summary.name;
+  $("version").replaceChildren(...summary.versions.map((entry) => h("option", { value: entry.version, selected: entry.version === version },
+    [entry.version, ...card_.labels(summary, entry.version)].join(" · "))));
+  $("loading").hidden = true;
+  $("page").hidden = false;
+  document.title = `${title(card.name)} · try the model`;
+  $("name").textContent = title(card.name);
+  $("subtitle").textContent = card_.subtitle(card);
+  $("card-json").href = `models/${card.name}/versions/${card.version}`;
+  blank($("answer"), card);
+  card_.render($("card"), card, summary, card.state);
+  state.form = new Form($("fields"), card.features, changed);
+  state.form.fill(Object.fromEntries(card.features.filter((f) => given.has(f.name)).map((f) => [f.name, given.get(f.name) === "" && f.nullable ? null : read(given.get(f.name), f)])));
+  curve.reach = [];
+  curveOf(card.features.filter(drawable));
+  prepareBatch();
+  prepareFeedback();
+  history.replaceState(null, "", `${location.pathname}${location.search}#${card.name}/${card.version}`);
+  await answer();
+  await chooseCurve(card);
+}
+
+function path() {
+  const { name, version } = state.card;
+  const one = `models/${encodeURIComponent(name)}`;
+  return state.summary.live === version ? `${one}/predict` : `${one}/versions/${encodeURIComponent(version)}/predict`;
+}
+
+// --- the answer
+
+function changed(feature) {
+  if (drawable(feature)) $("curve-feature").value = feature.name;
+  soon();
+}
+
+async function answer() {
+  const { form, card } = state;
+  const good = form.check();
+  state.abort?.abort();
+  if (!good) return unanswered("Mend the marked inputs to see a prediction.");
+  const { signal } = (state.abort = new AbortController());
+  const row = form.row;
+  snippets.update(new URL(path(), document.baseURI).href, { features: row }, Boolean(key.get()) || state.status.auth === "api-key");
+  $("answer").setAttribute("aria-busy", "true");
+  const before = performance.now();
+  try {
+    const found = await send(path(), { features: row }, { signal, onSlow: () => { $("meta").textContent = "waking the function…"; } });
+    if (signal.aborted) return undefined;
+    const took = performance.now() - before;
+    state.last = found;
+    show($("answer"), card, found);
+    $("answer").classList.remove("stale");
+    $("meta").replaceChildren(h("span", { title: "from this browser to the service and back" }, `${took < 10 ? took.toFixed(1) : Math.round(took)} ms`), ` · ${found.model.name} ${found.model.version}`);
+    cautions();
+    feedbackReady(true);
+    $("pin").textContent = sentence(found);
+    aloud(sentence(found));
+    curveSoon();
+  } catch (error) {
+    if (error.name !== "AbortError") explain(error);
+  } finally {
+    if (!signal.aborted) $("answer").removeAttribute("aria-busy");
+  }
+  return undefined;
+}
+
+function cautions() {
+  const names = state.form.extrapolated.map((feature) => title(feature.name).toLowerCase());
+  $("caution").textContent = names.length ? `Extrapolation: ${names.join(", ")} ${names.length > 1 ? "are" : "is"} outside what the model has seen.` : "";
+}
+
+function unanswered(text) {
+  $("answer").classList.add("stale");
+  $("answer").removeAttribute("aria-busy");
+  $("meta").textContent = "";
+  $("caution").textContent = text;
+  $("pin").textContent = text;
+  feedbackReady(false);
+  aloud(text);
+}
+
+// A problem document goes to the fields it names; what names none is said beside the prediction.
+function explain(error) {
+  if (error.wantsKey) askKey();
+  const elsewhere = (error.errors ?? []).filter(({ pointer, detail }) => {
+    const name = field(pointer);
+    const feature = name !== null && (state.card.features.find((f) => f.name === name) ?? state.card.features[Number(name)]);
+    return !(feature && state.form.fail(feature.name, detail));
+  });
+  unanswered([error.message, ...elsewhere.map(({ detail }) => detail)].join(": "));
+}
+
+// --- the curve
+
+function curveOf(features) {
+  $("curve-feature").replaceChildren(...features.map((feature) => h("option", { value: feature.name }, title(feature.name).toLowerCase())));
+}
+
+// At first the input that matters most here, until somebody chooses or moves another.
+async function chooseCurve(card) {
+  const features = card.features.filter(drawable).slice(0, 24);
+  if (!features.length || !state.last) return;
+  const before = $("curve-feature").value;
+  const found = await furthest(path(), card, features, state.form.row).catch(() => null);
+  if (!found || card !== state.card) return;
+  curve.reach = found.reach;
+  if ($("curve-feature").value === before) $("curve-feature").value = found.feature.name;
+  drawCurve();
+}
+
+async function drawCurve() {
+  const feature = state.card.features.find(({ name }) => name === $("curve-feature").value);
+  if (!feature) return curve.clear("No input of this model has a seen range or listed values to draw over.");
+  if (!state.last || $("answer").classList.contains("stale")) return undefined;
+  try {
+    await curve.update(path(), state.card, feature, state.form.row, state.last, state.abort?.signal);
+  } catch (error) {
+    if (error.name !== "AbortError") curve.clear(`No curve: ${error.message}`);
+  }
+  return undefined;
+}
+
+// --- many rows: their modules are fetched when the rest is there
+
+function prepareBatch() {
+  const { card, status } = state;
+  import("./batch.js").then(({ Batch, example }) => {
+    if (card !== state.card) return;
+    state.batch?.running?.abort();
+    state.batch = new Batch($("batch"), card, path(), status.limits);
+    $("template").onclick = () => save(`${card.name}.csv`, example(card));
+  });
+}
+
+// --- the true value, when the deployment takes it
+
+function prepareFeedback() {
+  $("feedback").hidden = !state.status.feedback;
+  if (!state.status.feedback) return;
+  const { classes, labels, unit } = output(state.card, "prediction");
+  const control = classes
+    ? h("select", { id: "actual" }, classes.map((value, i) => h("option", { value: i }, labels?.[i] ?? String(value))))
+    : h("input", { id: "actual", type: "text", inputmode: "decimal", autocomplete: "off" });
+  $("actual-place").replaceChildren(control);
+  $("actual-unit").textContent = unit ?? "";
+}
+
+function feedbackReady(ready) {
+  $("feedback").querySelector("button").disabled = !ready;
+  $("feedback-said").textContent = "";
+}
+
+async function sendFeedback(event) {
+  event.preventDefault();
+  const { classes } = output(state.card, "prediction");
+  const typed = $("actual").value;
+  const actual = classes ? classes[Number(typed)] : read(typed, { kind: "number" });
+  if (!classes && !Number.isFinite(actual)) {
+    $("feedback-said").textContent = "expected a number";
+    $("actual").focus();
+    return;
+  }
+  try {
+    await send("feedback", { id: state.last.id, row: 0, actual });
+    feedbackReady(false);
+    $("feedback-said").textContent = "Thank you, it is noted.";
+  } catch (error) {
+    $("feedback-said").textContent = error.message;
+  }
+}
+
+// --- the key, and what goes wrong
+
+function askKey() {
+  state.accepted = false;
+  if (!$("key").hidden && key.get()) $("key-about").textContent = "This key is not accepted.";
+  $("key").hidden = false;
+  $("key-value").focus();
+}
+
+async function useKey(event) {
+  event.preventDefault();
+  key.set($("key-value").value.trim());
+  $("key-value").value = "";
+  state.accepted = true;
+  await (state.card ? answer() : start());
+  $("key").hidden = state.accepted;
+}
+
+function loading(text, again = false) {
+  $("loading").hidden = false;
+  $("loading-text").textContent = text;
+  $("again").hidden = !again;
+}
+
+function failed(error) {
+  if (error.wantsKey) askKey();
+  loading(error.wantsKey ? "The endpoint asks for a key." : `The models cannot be read: ${error.message}.`, true);
+}
+
+const guarded = (action) => () => action().catch((error) => (state.card ? explain(error) : failed(error)));
+
+$("again").addEventListener("click", start);
+$("key").addEventListener("submit", useKey);
+$("feedback").addEventListener("submit", sendFeedback);
+$("model").addEventListener("change", guarded(() => {
+  const summary = state.models.find(({ name }) => name === $("model").value);
+  return open(summary, summary.live ?? summary.versions.at(-1).version);
+}));
+$("version").addEventListener("change", guarded(() => open(state.summary, $("version").value)));
+$("curve-feature").addEventListener("change", drawCurve);
+$("reset").addEventListener("click", () => {
+  state.form.fill(Object.fromEntries(state.card.features.map(({ name, example }) => [name, example])));
+  answer();
+});
+$("share").addEventListener("click", () => {
+  const values = new URLSearchParams(Object.entries(state.form.row).map(([name, value]) => [name, value ?? ""]));
+  copy(`${location.origin}${location.pathname}#${state.card.name}/${state.card.version}?${values}`, $("share"));
+});
+new IntersectionObserver(([entry]) => { $("pin").hidden = entry.isIntersecting; }).observe($("answer"));
+addEventListener("hashchange", guarded(fromAddress));
+
+start();

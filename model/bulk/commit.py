@@ -1,0 +1,130 @@
+"""The commit: one manifest for one version of an input, written last and only if none is there."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from model.bulk.job import MANIFEST
+from model.bulk.objects import Objects, Version
+from model.bulk.part import BadRow, Part
+from model.bulk.plan import Plan
+from model.errors import InputMalformed, StoreUnavailable
+
+FORMAT = 1
+State = Literal["committed", "already-committed", "superseded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """`_manifest.json`: what was scored, by what, into which parts; only what it names is output.
+
+    `digest` is of the output: of the one part, or of all parts' digests in order. `columns` are the names appended.
+    `timings` are RFC 3339 times and seconds.
+    """
+
+    format: int
+    input: Version
+    model: dict[str, str]
+    columns: tuple[str, ...]
+    rows: int
+    errors: int
+    parts: tuple[Part, ...]
+    errors_url: str | None
+    digest: str
+    timings: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a job ended. "superseded": the version that the event told of is gone, and the next one has its own event."""
+
+    state: State
+    manifest: str | None = None
+    result: Result | None = None
+
+
+def committed(objects: Objects, folder: str) -> Outcome | None:
+    """Return the outcome of whoever was first, or None when nobody has committed this input version yet."""
+    url = f"{folder}/{MANIFEST}"
+    found = objects.find(url)
+    if found is None:
+        return None
+    return Outcome("already-committed", url, msgspec.json.decode(found, type=Result))
+
+
+def commit(
+    objects: Objects, plan: Plan, parts: Sequence[Part], attempt: str, columns: Sequence[str], timings: dict[str, Any]
+) -> Outcome:
+    """Put the parts together in order, one for each of the plan's ranges, and make them the output.
+
+    The first attempt wins and removes what all others have left; a loser removes its own and returns the winner's
+    outcome. Raises InputMalformed when a range of CSV ended between quotes, and the store's errors.
+    """
+    ordered = sorted(parts, key=lambda part: part.index)
+    if [part.index for part in ordered] != [piece.index for piece in plan.ranges]:
+        raise ValueError("a commit takes one part for each range of the plan")
+    if len(ordered) > 1 and any(part.open_quote for part in ordered):
+        raise InputMalformed("a cell holds a line break where the object was cut: score it in one range")
+    errors_url = _errors(objects, plan, ordered, attempt)
+    result = Result(
+        FORMAT,
+        plan.input,
+        {"name": plan.model, "version": plan.model_version, "digest": plan.digest},
+        tuple(columns),
+        sum(part.rows for part in ordered),
+        sum(part.errors for part in ordered),
+        tuple(ordered),
+        errors_url,
+        _digest(ordered),
+        timings,
+    )
+    url = f"{plan.folder}/{MANIFEST}"
+    if not objects.create(url, msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n"):
+        discard(objects, plan.folder, attempt)
+        outcome = committed(objects, plan.folder)
+        if outcome is None:
+            raise StoreUnavailable(f"{url} was there and is not: another attempt is being written")
+        return outcome
+    _sweep(objects, plan.folder, result)
+    return Outcome("committed", url, result)
+
+
+def discard(objects: Objects, folder: str, attempt: str) -> None:
+    """Remove what an attempt has written."""
+    objects.drop_folder(f"{folder}/{attempt}")
+
+
+def _digest(parts: Sequence[Part]) -> str:
+    if len(parts) == 1:
+        return parts[0].digest
+    return f"sha256:{hashlib.sha256(''.join(part.digest for part in parts).encode()).hexdigest()}"
+
+
+def _errors(objects: Objects, plan: Plan, parts: Sequence[Part], attempt: str) -> str | None:
+    """Return the one error file: the only part's own, or all of them in order with the object's line numbers."""
+    if len(parts) == 1 or not any(part.errors_url for part in parts):
+        return parts[0].errors_url
+    url = f"{plan.folder}/{attempt}/errors.jsonl"
+    writer = objects.writer(url)
+    above = 0
+    decode, encode = msgspec.json.Decoder(BadRow).decode_lines, msgspec.json.Encoder().encode_lines
+    for part in parts:
+        if part.errors_url:
+            found = decode(objects.get(part.errors_url))
+            writer.write(encode([BadRow(bad.line + above, bad.field, bad.reason) for bad in found]))
+        above += part.lines
+    writer.close()
+    return url
+
+
+def _sweep(objects: Objects, folder: str, result: Result) -> None:
+    """Remove what crashed attempts have left. One that still runs will lose anyway: the manifest is there."""
+    kept = {f"{folder}/{MANIFEST}", result.errors_url, *(part.url for part in result.parts)}
+    winner = result.parts[0].url.rsplit("/", 1)[0]
+    for url in objects.list(folder):
+        if url not in kept:
+            objects.delete(url)
+    objects.sweep_unfinished(folder, winner)
