@@ -15,8 +15,9 @@ from starlette.testclient import TestClient
 
 from handler import runtime
 from handler.api import create_app
+from handler.observe import Observer
 from handler.runtime import Runtime
-from handler.settings import SERVICE
+from handler.settings import SERVICE, Settings
 from model.labels import Labels, Share, Target, dump
 from model.manifest import digest
 from model.pack import pack
@@ -117,6 +118,7 @@ def lines(handler: Callable[[], Any]) -> list[dict[str, Any]]:
 
 def silence() -> io.StringIO:
     """Send the one logger's lines into memory; a long run would print thousands."""
+    Observer(Settings.from_env({}))
     stream = io.StringIO()
     for handler in logging.getLogger(SERVICE).handlers:
         if isinstance(handler, logging.StreamHandler):

@@ -197,3 +197,24 @@ def test_while_one_thread_refreshes_others_are_answered(site: Site) -> None:
     assert ask(service) == "1.1.0"
     moves = [path for _, path, _ in site.proxy.seen if path.endswith("1.1.0/manifest.json")]
     assert len(moves) == 1
+
+
+def test_a_batch_is_grouped_by_the_version_that_each_message_meets(site: Site) -> None:
+    from handler import batch, jobs  # noqa: PLC0415
+    from handler.observe import Call  # noqa: PLC0415
+    from tests.site import ROW, answer  # noqa: PLC0415
+
+    site.publish("1.1.0")
+    site.label("1.0.0", canary=("1.1.0", 0.5))
+    site.serve()
+    assert site.started is not None
+    queue = {"eventSourceARN": "arn:aws:sqs:us-east-1:1:q", "attributes": {}, "messageAttributes": {}}
+    records = [{"messageId": str(i), "body": f'{{"features": {ROW}}}', **queue} for i in range(40)]
+    messages = jobs.from_queue({"Records": records}, 10**6)
+    outcomes = batch.answer(messages, site.started, Call("queue", "r"))
+    versions = set()
+    for outcome in outcomes:
+        assert isinstance(outcome, dict)
+        versions.add(outcome["model"]["version"])
+        assert outcome["prediction"] == answer(outcome["model"]["version"], ROW)
+    assert versions == {"1.0.0", "1.1.0"}
