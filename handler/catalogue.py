@@ -79,16 +79,17 @@ def _summary(registry: Registry, name: str) -> dict[str, Any]:
     except ModelError:
         live_version = None
     versions: list[dict[str, Any]] = [{"version": v, "state": registry.state(name, v)} for v in registry.versions(name)]
-    return {"name": name, "live": live_version, "labels": _labels(registry, name), "versions": versions}
+    return {"name": name, "live": live_version, "labels": _labels(registry, name, live_version), "versions": versions}
 
 
-def _labels(registry: Registry, name: str) -> dict[str, Any]:
+def _labels(registry: Registry, name: str, live: str | None) -> dict[str, Any]:
     """Return where the label file points, which is not yet where the answers come from while a model is degraded."""
     try:
         found = registry.labels(name)
     except ArtifactError:
         return {}
-    labels: dict[str, Any] = {"live": {"version": found.live.version}} if found and found.live else {}
+    named = found.live.version if found and found.live else live
+    labels: dict[str, Any] = {"live": {"version": named}} if named else {}
     for label, share in (("canary", found.canary), ("shadow", found.shadow)) if found else ():
         if share is not None:
             labels[label] = {"version": share.version, "weight": share.weight}
