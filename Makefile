@@ -64,9 +64,10 @@ test: dev pack ## run the whole test suite
 bench: dev ## measure ours beside the tutorial and the floor: table, bench/results.json and .svg (BENCH=--quick)
 	@$(PY) -m bench $(BENCH)
 
-soak: dev pack ## the long runs: every estimator packed, both engines called 30,000 times, scoring killed 200 times
+soak: dev pack ## the long runs: every estimator packed, both engines called 30,000 times, scoring killed 200 times, 200 rollouts
 	@$(PY) -m bench.coverage
 	@$(PY) -m bench.soak
+	@$(PY) -m tests.rollouts
 	@folder=$$(mktemp -d) && $(PY) -m bench.crash artifacts "$$folder" --kills 200; status=$$?; rm -rf "$$folder"; exit $$status
 
 screenshots: dev pack ## take the pictures of the page in docs/ again (needs /usr/bin/chromium)

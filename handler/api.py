@@ -33,7 +33,7 @@ def create_app(registry: Registry, settings: Settings, observer: Observer) -> Fa
     # its own. HttpCall answers whatever happens.
     errors = ExceptionMiddleware(app.router, {HTTPException: _http_error})
     app.middleware_stack = HttpCall(errors, observer, settings.cors_origin)
-    app.router.routes += [Route(path, Predict(registry, settings), methods=["POST"]) for path in PATHS]
+    app.router.routes += [Route(path, Predict(registry, settings, observer), methods=["POST"]) for path in PATHS]
     app.add_route("/docs", _docs, methods=["GET"])
     app.add_route("/", _front(registry, settings), methods=["GET"])
     app.add_route("/page/{digest}/{name}", _page, methods=["GET"])

@@ -22,7 +22,7 @@ class Front:
 
     def __init__(self, registry: Registry, settings: Settings, observer: Observer) -> None:
         self._parts = registry, settings, observer
-        self._predict = Predict(registry, settings)
+        self._predict = Predict(registry, settings, observer)
 
     @cached_property
     def application(self) -> "FastAPI":

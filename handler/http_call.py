@@ -46,6 +46,7 @@ class HttpCall:
         call = scope["call"] = Call("http", *identifiers(scope))
         call.fields["method"] = scope["method"]
         standing = self._post_headers if scope["method"] == "POST" else self._headers
+        call.left = getattr(scope.get("aws.context"), "get_remaining_time_in_millis", None)
 
         async def send_with_id(message: "Message") -> None:
             if message["type"] == "http.response.start":

@@ -11,7 +11,7 @@ from typing import Any
 
 from mangum import Mangum
 
-from handler import problems, runtime
+from handler import problems, runtime, snapshot
 from handler.front import Front
 from handler.http_call import HttpCall
 
@@ -19,6 +19,7 @@ from handler.http_call import HttpCall
 _runtime = runtime.start(os.environ)
 
 _front = Front(_runtime.registry, _runtime.settings, _runtime.observer)
+snapshot.register(_runtime, lambda: _front.application)
 # Mangum runs every call on the thread's current loop; Python 3.14 no longer makes one, 3.12 and 3.13 warn.
 asyncio.set_event_loop(asyncio.new_event_loop())
 # lifespan: Mangum would run it on every call. Text types: without them problem+json leaves as base64.

@@ -8,11 +8,12 @@ gc.disable()
 import os
 from typing import Any
 
-from handler import jobs, runtime
+from handler import jobs, runtime, snapshot
 from handler.observe import Call
 from handler.score_object import HandOver, score_object
 
 _runtime = runtime.start(os.environ)
+snapshot.register(_runtime)
 gc.freeze()
 gc.enable()
 

@@ -5,7 +5,7 @@ A route of Starlette's own costs 20 µs more for a Request, a Response and anoth
 
 from typing import TYPE_CHECKING
 
-from handler.observe import Call
+from handler.observe import Call, Observer
 from handler.problems import Refused
 from handler.settings import Settings
 from model.codec import json_rows
@@ -36,38 +36,46 @@ def route(path: str) -> dict[str, str] | None:
 class Predict:
     """POST a request in any native form, get the answer as JSON; raises the model's errors and Refused."""
 
-    def __init__(self, registry: Registry, settings: Settings) -> None:
+    def __init__(self, registry: Registry, settings: Settings, observer: Observer) -> None:
         self._registry = registry
+        self._observer = observer
         self._settings = settings
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         call: Call = scope["call"]
         call.fields["operation"] = "predict"
         path = scope["path_params"]
-        scorer = self._registry.scorer(path.get("name"), path.get("version"))
+        name, version = path.get("name"), path.get("version")
+        media, length, key = _headers(scope)
+        key = key or call.identifier
+        scorer = self._registry.scorer(name, version, key, call.left)
         call.model, call.version = scorer.manifest.name, scorer.manifest.version
-        media, length = _headers(scope)
         body = await read(receive, length, self._settings.max_body_bytes)
         request = decode(media, body, scorer)
         call.rows = len(request.rows)
         if call.rows > self._settings.max_rows:
             raise TooLarge(f"{call.rows} rows in one request, at most {self._settings.max_rows} are taken")
         prediction = scorer.score(request.rows, request.outputs)
+        shadow = None if version else self._registry.shadow(name)
+        if shadow is not None:
+            self._observer.compared(call, shadow.follow(request.rows, prediction, key))
         answer = json_rows.encode(json_rows.render(prediction, single=request.single, identifier=call.identifier))
         headers = [_JSON, (b"content-length", str(len(answer)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
 
-def _headers(scope: "Scope") -> tuple[str, bytes]:
-    """Return content type and content length, empty where there is none; of several the last."""
-    media = length = b""
+def _headers(scope: "Scope") -> tuple[str, bytes, str]:
+    """Return content type, content length and canary key, empty where there is none; of several the last."""
+    media = length = key = b""
     for name, value in scope["headers"]:
         if name == b"content-type":
             media = value
         elif name == b"content-length":
             length = value
-    return media.decode("latin-1"), length
+        elif name == b"x-canary-key":
+            key = value
+    return media.decode("latin-1"), length, key.decode("latin-1")
 
 
 async def read(receive: "Receive", length: bytes, limit: int) -> bytes:

@@ -12,6 +12,9 @@ from model.manifest import EngineName, is_name
 Mode = Literal["bundled", "pinned", "signed", "labelled"]
 Mismatch = Literal["refuse", "warn"]
 MIB = 1024 * 1024
+REFRESH_SECONDS = 60
+# The rest is for the runtime, the libraries (up to 250 MB) and the requests.
+MODELS_SHARE = 0.6
 SERVICE, NAMESPACE = "sklearn-on-lambda", "SklearnOnLambda"
 _PUBLIC_KEY = re.compile(r"ed25519:[A-Za-z0-9+/]{43}=")
 # The example in the layer that only bulk functions have, and a place to write that is gone with the function.
@@ -27,10 +30,11 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a deployment decides: each field is the variable MODEL_<NAME>, but the last five, which have usual names.
+    """What a deployment decides: each field is the variable MODEL_<NAME>, but the last eight, which have usual names.
 
     `endpoint` is AWS_ENDPOINT_URL; `service` and `namespace` are Powertools' own variables; `function` is Lambda's name
-    for the function, None elsewhere; `vcpus` follows from its memory, 1 elsewhere.
+    for the function, None elsewhere; `vcpus` follows from its memory, 1 elsewhere; `credentials_uri` is the container
+    credentials endpoint, which SnapStart has instead of keys.
     """
 
     store: str
@@ -43,6 +47,9 @@ class Settings:
     max_body_bytes: int = 6 * MIB
     max_rows: int = 10_000
     cors_origin: str | None = None
+    refresh_seconds: int = 0
+    refresh_budget_ms: int = 1_000
+    memory_mb: int | None = None
     path: Path | None = None
     results_queue: str | None = None
     errors_queue: str | None = None
@@ -54,6 +61,9 @@ class Settings:
     namespace: str = NAMESPACE
     function: str | None = None
     vcpus: int = 1
+    snap_start: bool = False
+    credentials_uri: str | None = None
+    credentials_token: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -79,6 +89,9 @@ class Settings:
             max_body_bytes=_count("MODEL_MAX_BODY_BYTES", given.get("MODEL_MAX_BODY_BYTES"), 6 * MIB),
             max_rows=_count("MODEL_MAX_ROWS", given.get("MODEL_MAX_ROWS"), 10_000),
             cors_origin=_origin(given.get("MODEL_CORS_ORIGIN")),
+            refresh_seconds=_refresh(given),
+            refresh_budget_ms=_count("MODEL_REFRESH_BUDGET_MS", given.get("MODEL_REFRESH_BUDGET_MS"), 1_000),
+            memory_mb=_memory(given.get("MODEL_MEMORY_MB"), env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")),
             path=Path(path) if path else None,
             results_queue=_queue("MODEL_RESULTS_QUEUE", given.get("MODEL_RESULTS_QUEUE")),
             errors_queue=_queue("MODEL_ERRORS_QUEUE", given.get("MODEL_ERRORS_QUEUE")),
@@ -89,6 +102,9 @@ class Settings:
             function=env.get(LAMBDA_MARK) or None,
             vcpus=max(1, int(env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE") or 0) // _VCPU_MB),
             namespace=env.get("POWERTOOLS_METRICS_NAMESPACE") or NAMESPACE,
+            snap_start=env.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start",
+            credentials_uri=None if "AWS_ACCESS_KEY_ID" in env else env.get("AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+            credentials_token=env.get("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
         )
 
 
@@ -103,6 +119,9 @@ VARIABLES = (
     "MODEL_MAX_BODY_BYTES",
     "MODEL_MAX_ROWS",
     "MODEL_CORS_ORIGIN",
+    "MODEL_REFRESH_SECONDS",
+    "MODEL_REFRESH_BUDGET_MS",
+    "MODEL_MEMORY_MB",
     "MODEL_PATH",
     "MODEL_RESULTS_QUEUE",
     "MODEL_ERRORS_QUEUE",
@@ -210,3 +229,25 @@ def _public_keys(value: str, trust: str | None) -> tuple[str, ...]:
     if trust == "signed" and not keys:
         raise SettingsError("MODEL_PUBLIC_KEYS: expected at least one public key, for MODEL_TRUST is signed")
     return keys
+
+
+def _refresh(given: Mapping[str, str]) -> int:
+    """Read the seconds between two looks at a label file: by default 60 for S3, and 0 (never) for a folder.
+
+    Pins name digests, so that nothing but a deployment can change what is served.
+    """
+    value, pinned = given.get("MODEL_REFRESH_SECONDS"), given.get("MODEL_TRUST") == "pinned"
+    if value is None:
+        return REFRESH_SECONDS if given.get("MODEL_STORE", "").startswith("s3://") and not pinned else 0
+    if not value.isascii() or not value.isdigit():
+        raise SettingsError("MODEL_REFRESH_SECONDS: expected a whole number, 0 for never")
+    if pinned and int(value):
+        raise SettingsError("MODEL_REFRESH_SECONDS: expected 0 with MODEL_TRUST=pinned, where the deployment decides")
+    return int(value)
+
+
+def _memory(value: str | None, function_mb: str | None) -> int | None:
+    """Read the MB that models may take; on Lambda by default MODELS_SHARE of the function's memory."""
+    if value is not None:
+        return _count("MODEL_MEMORY_MB", value, 0)
+    return int(int(function_mb) * MODELS_SHARE) if function_mb and function_mb.isdigit() else None

@@ -84,9 +84,13 @@ class ArtifactUntrusted(ArtifactError):
 
 
 class ArtifactUnavailable(ArtifactError):
-    """The store is unreachable, slow or refuses access."""
+    """The store is unreachable, slow or refuses access.
+
+    `progress` says that some of what was asked has arrived and is kept: the next attempt has less to read.
+    """
 
     retryable = True
+    progress: bool = False
 
 
 class PredictionFailed(ModelError):

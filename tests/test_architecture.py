@@ -43,8 +43,14 @@ BUILD_TIME = {
 }
 HANDLER_MAY = {"registry", "scorer", "manifest", "rows", "codec", "bulk", "store", "drift", "errors"}
 # What the composition root and the documents need beside: who is trusted, and a feature in words.
-HANDLER_MAY_TOO = {"runtime": {"artifact", "trust"}, "openapi": {"faults"}, "page": set[str]()}
+HANDLER_MAY_TOO = {
+    "runtime": {"artifact", "trust", "serving_store", "credentials"},
+    "openapi": {"faults"},
+    "page": set[str](),
+}
 PURE = (
+    "routing",
+    "cache",
     "codec",
     "rows",
     "faults",

@@ -54,6 +54,7 @@ def test_the_environment_of_each_function(stack: dict[str, Any]) -> None:
             "MODEL_DEFAULT": "iris",
             "MODEL_TRUST": "bundled",
             "MODEL_PINS": "",
+            "MODEL_REFRESH_SECONDS": "",
             "MODEL_PUBLIC_KEYS": "",
             "POWERTOOLS_SERVICE_NAME": "demo",
             "POWERTOOLS_METRICS_NAMESPACE": "demo",

@@ -17,6 +17,7 @@ CHANGED = {
     "ModelPublicKeys": "ed25519:0",
     "Architecture": "arm64",
     "MemorySize": "2048",
+    "RefreshSeconds": "10",
     "LogRetentionDays": "7",
     "ThrottleRate": "7",
     "ThrottleBurst": "7",
