@@ -10,8 +10,9 @@ from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
-from handler import catalogue, openapi, problems
+from handler import catalogue, dialects, openapi, problems
 from handler.http_call import HttpCall
 from handler.observe import Call, Observer
 from handler.predict import PATHS, Predict
@@ -23,28 +24,35 @@ from model.registry import Registry
 TITLE = "scikit-learn on AWS Lambda"
 
 
-def create_app(registry: Registry, settings: Settings, observer: Observer) -> FastAPI:
-    """Return the application; building it loads nothing, the registry does."""
+def create_app(
+    registry: Registry, settings: Settings, observer: Observer, guard: Callable[[ASGIApp], ASGIApp] = lambda app: app
+) -> FastAPI:
+    """Return the application; building it loads nothing, the registry does.
+
+    `guard` stands before the routes and may refuse, by an HTTPException that is logged and answered like any other.
+    """
     # FastAPI asks OpenTelemetry's providers on every call whether anybody configured them: 30 µs.
     silent: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
     app = FastAPI(title=TITLE, redoc_url=None, docs_url=None, telemetry=silent)
     app.openapi = lambda: openapi.document(registry, settings)  # type: ignore[method-assign]
     # FastAPI's own stack has four layers more (30 µs a call) for what no route here uses: dependencies, forms, a 500 of
     # its own. HttpCall answers whatever happens.
-    errors = ExceptionMiddleware(app.router, {ModelError: _model_error, HTTPException: _http_error})
+    errors = ExceptionMiddleware(guard(app.router), {ModelError: _model_error, HTTPException: _http_error})
     app.middleware_stack = HttpCall(errors, observer)
     app.router.routes += [Route(path, Predict(registry, settings), methods=["POST"]) for path in PATHS]
+    app.router.routes += dialects.routes(registry, settings)
     app.add_route("/docs", _docs, methods=["GET"])
+    app.add_route("/docs/{name}", _docs, methods=["GET"])
     for path, describe in catalogue.ROUTES.items():
         app.add_route(path, _reader(describe, registry), methods=["GET"])
     return app
 
 
-async def _docs(_: Request) -> Response:
-    from fastapi.openapi.docs import get_swagger_ui_html  # noqa: PLC0415  -- no prediction needs it
+async def _docs(request: Request) -> Response:
+    from handler import docs  # noqa: PLC0415  -- no prediction needs it
 
-    # Relative, because a REST API serves everything below the name of its stage.
-    return get_swagger_ui_html(openapi_url="openapi.json", title=TITLE)
+    request.scope["call"].fields["operation"] = "docs"
+    return docs.asset(request) if "name" in request.path_params else docs.page()
 
 
 def _reader(describe: catalogue.Describe, registry: Registry) -> Callable[[Request], Any]:
@@ -65,9 +73,9 @@ async def _model_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, ModelError):
         raise error
     call.error = type(error).__name__
-    status = problems.status_of(error)
-    retry = {"retry-after": str(problems.RETRY_AFTER_SECONDS)} if status == 503 else {}
-    return _json(problems.of_error(error, call.identifier), status, problems.MEDIA_TYPE, **retry)
+    problem = problems.of_error(error, call.identifier)
+    retry = {"retry-after": str(problems.RETRY_AFTER_SECONDS)} if problem["status"] == 503 else {}
+    return _problem(request, problem, retry)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -77,4 +85,9 @@ async def _http_error(request: Request, error: Exception) -> Response:
     call.error = f"Http{error.status_code}"
     detail = {404: "no such path", 405: "no such method for this path"}.get(error.status_code, error.detail)
     problem = problems.document(error.status_code, detail, call.identifier)
-    return _json(problem, error.status_code, problems.MEDIA_TYPE, **dict(error.headers or {}))
+    return _problem(request, problem, dict(error.headers or {}))
+
+
+def _problem(request: Request, problem: dict[str, Any], headers: dict[str, str]) -> Response:
+    body, media = problems.rendered(problem, request.scope)
+    return Response(body, problem["status"], headers, media)

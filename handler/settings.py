@@ -9,6 +9,8 @@ from model.manifest import EngineName, is_name
 
 Mode = Literal["bundled", "pinned"]
 Mismatch = Literal["refuse", "warn"]
+Dialect = Literal["open-inference", "invocations", "tf-serving"]
+DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 MIB = 1024 * 1024
 SERVICE, NAMESPACE = "sklearn-on-lambda", "SklearnOnLambda"
 LAMBDA_MARK = "AWS_LAMBDA_FUNCTION_NAME"
@@ -34,6 +36,12 @@ class Settings:
     engines: tuple[EngineName, ...] | None = None
     max_body_bytes: int = 6 * MIB
     max_rows: int = 10_000
+    max_columns: int = 1_000
+    max_string: int = 65_536
+    max_depth: int = 32
+    max_digits: int = 1_000
+    dialects: tuple[Dialect, ...] = DIALECTS
+    api_key: str | None = field(default=None, repr=False)
     path: Path | None = None
     endpoint: str | None = None
     service: str = SERVICE
@@ -50,6 +58,8 @@ class Settings:
         path = given.get("MODEL_PATH")
         if path and LAMBDA_MARK in env:
             raise SettingsError("MODEL_PATH: for local use only; pack the file and deploy the artifact")
+        if given.get("MODEL_API_KEY") and LAMBDA_MARK in env:
+            raise SettingsError("MODEL_API_KEY: for local use only; on AWS the API's gateway asks for keys")
         return cls(
             store=_store(given.get("MODEL_STORE"), on_lambda=LAMBDA_MARK in env),
             default=_name("MODEL_DEFAULT", given.get("MODEL_DEFAULT")),
@@ -62,6 +72,12 @@ class Settings:
             engines=_engines(given.get("MODEL_ENGINES")),
             max_body_bytes=_count("MODEL_MAX_BODY_BYTES", given.get("MODEL_MAX_BODY_BYTES"), 6 * MIB),
             max_rows=_count("MODEL_MAX_ROWS", given.get("MODEL_MAX_ROWS"), 10_000),
+            max_columns=_count("MODEL_MAX_COLUMNS", given.get("MODEL_MAX_COLUMNS"), 1_000),
+            max_string=_count("MODEL_MAX_STRING", given.get("MODEL_MAX_STRING"), 65_536),
+            max_depth=_count("MODEL_MAX_DEPTH", given.get("MODEL_MAX_DEPTH"), 32),
+            max_digits=_count("MODEL_MAX_DIGITS", given.get("MODEL_MAX_DIGITS"), 1_000),
+            dialects=_dialects(given.get("MODEL_DIALECTS")),
+            api_key=_key(given.get("MODEL_API_KEY")),
             path=Path(path) if path else None,
             endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
             service=env.get("POWERTOOLS_SERVICE_NAME") or SERVICE,
@@ -79,6 +95,12 @@ VARIABLES = (
     "MODEL_ENGINES",
     "MODEL_MAX_BODY_BYTES",
     "MODEL_MAX_ROWS",
+    "MODEL_MAX_COLUMNS",
+    "MODEL_MAX_STRING",
+    "MODEL_MAX_DEPTH",
+    "MODEL_MAX_DIGITS",
+    "MODEL_DIALECTS",
+    "MODEL_API_KEY",
     "MODEL_PATH",
 )
 
@@ -111,6 +133,24 @@ def _engines(value: str | None) -> tuple[EngineName, ...] | None:
     for name in names:
         _choice("MODEL_ENGINES", name, get_args(EngineName))
     return tuple(cast(EngineName, name) for name in names)
+
+
+def _dialects(value: str | None) -> tuple[Dialect, ...]:
+    """Read dialects separated by commas, or "none"; unset means all."""
+    if value is None:
+        return DIALECTS
+    names = [name.strip() for name in value.split(",")]
+    if names == ["none"]:
+        return ()
+    for name in names:
+        _choice("MODEL_DIALECTS", name, (*DIALECTS, "none"))
+    return tuple(name for name in DIALECTS if name in names)
+
+
+def _key(value: str | None) -> str | None:
+    if value is not None and not (value.isascii() and value.isprintable() and len(value) >= 20):
+        raise SettingsError("MODEL_API_KEY: expected at least 20 printable ASCII characters, as API Gateway demands")
+    return value
 
 
 def _count(variable: str, value: str | None, default: int) -> int:

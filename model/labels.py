@@ -66,6 +66,11 @@ def live_version(name: str, labels: Labels | None, versions: tuple[str, ...]) ->
     raise ArtifactMissing(f"{name} has versions {', '.join(versions)} and no live label: say which one is live")
 
 
+def target(labels: Labels | None, label: str) -> Target | None:
+    """Return what a label points at; None when nobody set it, or nobody knows it."""
+    return {"live": labels.live}.get(label) if labels is not None else None
+
+
 def move_live(labels: Labels | None, target: Target, *, at: str, by: str) -> Labels:
     """Return the labels with `live` on `target` and the move in the history."""
     before = labels or Labels()

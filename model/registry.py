@@ -115,10 +115,22 @@ class Registry:
         """Return the version that answers for `name`; raises UnknownModel or ArtifactError."""
         if name not in self._live:
             versions = self.versions(name)
-            known = labels.FILE in self._contents[name].files
-            found = labels.parse(self._store.read(f"{name}/{labels.FILE}")) if known else None
-            self._live[name] = labels.live_version(name, found, versions)
+            self._live[name] = labels.live_version(name, self._labels(name), versions)
         return self._live[name]
+
+    def _labels(self, name: str) -> labels.Labels | None:
+        known = labels.FILE in self._contents[name].files
+        return labels.parse(self._store.read(f"{name}/{labels.FILE}")) if known else None
+
+    def labelled(self, name: str, label: str) -> str:
+        """Return the version that a label points at; raises UnknownModel or ArtifactError."""
+        if label == "live":
+            return self.live(name)
+        self.versions(name)
+        target = labels.target(self._labels(name), label)
+        if target is None:
+            raise UnknownModel(f"{name} has no such label")
+        return target.version
 
     def manifest(self, name: str, version: str) -> Manifest:
         """Return a version's manifest without loading its estimator; raises UnknownModel or ArtifactError."""

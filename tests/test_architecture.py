@@ -27,7 +27,7 @@ BUILD_TIME = {
     "adversary",
     "twin",
 }
-HANDLER_MAY = {"registry", "scorer", "manifest", "rows", "codec", "bulk", "store", "drift", "errors"}
+HANDLER_MAY = {"registry", "scorer", "manifest", "rows", "codec", "bulk", "store", "drift", "errors", "options"}
 # What the composition root and the documents need beside: who is trusted, and a feature in words.
 HANDLER_MAY_TOO = {"runtime": {"artifact", "trust"}, "openapi": {"faults"}, "page": set[str]()}
 PURE = ("codec", "rows", "faults", "manifest", "labels", "scorer", "trust", "golden", "describe", "adversary", "twin")
