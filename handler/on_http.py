@@ -30,5 +30,18 @@ gc.enable()
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one proxy event of API Gateway v1 or v2, or of an ALB."""
-    answer: dict[str, Any] = _adapter(event, context)
-    return answer
+    try:
+        if "rawPath" in event:
+            from handler import front  # noqa: PLC0415  -- a REST API needs none of it
+
+            event = front.without_stage(event)
+        answer: dict[str, Any] = _adapter(event, context)
+        return answer
+    except Exception:  # the application answers whatever happens: what is left is an event that Mangum cannot read
+        from handler import front  # noqa: PLC0415  -- as above
+
+        try:
+            answer = _adapter(front.mended(event), context)
+            return answer
+        except Exception:
+            return front.refused(event, context, _runtime.observer)

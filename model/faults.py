@@ -172,7 +172,7 @@ def _outputs(outputs: Any, schema: RowSchema) -> Iterator[Fault]:
 
 
 def located(error: msgspec.ValidationError) -> Fault:
-    """Turn a decoder's refusal ("Expected `int`, got `str` - at `$.inputs[0].shape[1]`") into a fault with a pointer."""
+    """Turn a decoder's refusal ("Expected `int`, got `str` - at `$.inputs[0].shape[1]`") into a fault."""
     words, _, path = str(error).partition(" - at `$")
     pointer = re.sub(r"[.\[]", "/", path.rstrip("`").replace("]", ""))
     return Fault(pointer.replace("/...", ""), words.replace("`", "")[:200])

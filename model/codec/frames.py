@@ -31,7 +31,7 @@ def decode(
     bare: bool = False,
     limits: caps.Limits = caps.DEFAULT,
 ) -> Frame:
-    """Read exactly one of `forms`, with the keys `beside` it, or a bare array of rows; raises InvalidRows or TooLarge."""
+    """Read one of `forms`, with the keys `beside` it, or a bare array of rows; raises InvalidRows or TooLarge."""
     document = parse(body, limits, max(len(schema.names), 1))
     if bare and isinstance(document, list):
         return Frame(_listed("", document, schema), "")
