@@ -7,12 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import joblib
 import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 from starlette.testclient import TestClient
 
 from model.pack import pack
+from model.source import Source
 from model.store import Store
 from tests.conftest import ClientFactory
 from tests.test_api import BABY, NAMED, ROW
@@ -104,7 +106,9 @@ def binary(tmp_path: Path, serve: ClientFactory) -> TestClient:
     """A model of two classes, whose feature is called like an option."""
     data = pd.DataFrame({"top_k": [0.0, 1.0, 2.0, 3.0]})
     estimator = LogisticRegression().fit(data, ["ham", "ham", "spam", "spam"])
-    pack(estimator, "mail", "1.0.0", Store(tmp_path.as_uri()), sample=data)
+    buffer = io.BytesIO()
+    joblib.dump(estimator, buffer)
+    pack(Source(buffer.getvalue()), Store(tmp_path.as_uri()), "mail", "1.0.0", sample=data)
     return serve(tmp_path, MODEL_DEFAULT="mail")
 
 
