@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from handler.dialects import contract
 from handler.settings import Settings
 from model.errors import ArtifactError, UnknownModel
 from model.faults import expected
@@ -23,6 +22,8 @@ Bodies may come with `Content-Encoding: gzip`. Of a key that appears twice the l
 
 def document(registry: Registry, settings: Settings) -> Schema:
     """Return the document of what the registry can serve now; a model whose manifest cannot be read is left out."""
+    from handler.dialects import contract  # noqa: PLC0415  -- nor does a cold start need the dialects
+
     manifests = _manifests(registry)
     paths: Schema = dict(_CATALOGUE)
     for manifest in manifests:

@@ -114,6 +114,35 @@ def test_the_application_needs_no_engine_until_a_model_is_asked_for(tmp_path: Pa
     assert not found & (HANDLER_MAY_NOT | NEVER_SERVED)
 
 
+DIALECTS = {"open_inference": "/v2", "invocations": "/ping", "tf_serving": "/v1/models"}
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_dialect_is_imported_by_its_first_request_only(name: str, packed: Path) -> None:
+    call = """
+import json, sys
+from handler.on_http import handler
+event = json.load(open({event!r}))
+def ask(path):
+    return handler(event | {{"path": path, "httpMethod": "GET" if path != "/predict" else "POST"}}, None)["statusCode"]
+lazy = ("handler.dialects.", "handler.docs", "handler.query", "handler.front", "handler.openapi_", "model.codec.csv",
+        "model.codec.tensors", "model.codec.frames", "zlib")
+def loaded():
+    return {{name for name in sys.modules if name.startswith(lazy)}} - before
+before = set()
+before = {{name for name in loaded() if name == "zlib"}}
+print(ask("/predict"), *sorted(loaded() - {{"handler.dialects.contract"}}))
+print(ask({path!r}), *sorted(name for name in loaded() if name.startswith("handler.dialects.")))
+""".format(event=str(ROOT / "tests/infra/events/apigateway-v1.json"), path=DIALECTS[name])
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris"}
+    result = subprocess.run([sys.executable, "-c", call], env=env, capture_output=True, text=True, check=True)
+    first, second = (line.split() for line in result.stdout.splitlines() if not line.startswith("{"))
+    assert first == ["200"]
+    assert second[0] == "200"
+    assert f"handler.dialects.{name}" in second
+    assert not {f"handler.dialects.{other}" for other in DIALECTS if other != name} & set(second)
+
+
 def test_the_command_line_helps_and_inspects_without_an_engine(packed: Path) -> None:
     inspect = f"import sys; sys.argv = ['model', 'inspect', {str(packed / 'iris/1.0.0')!r}, '--json']\n"
     code = inspect + "import model.__main__\ntry: model.__main__.main()\nexcept SystemExit: pass"

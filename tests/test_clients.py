@@ -95,7 +95,7 @@ def test_the_protocols_own_client(url: str) -> None:
         client.model_infer("iris", request=InferenceRequest(inputs=many[:2]))
     assert "missing a tensor called petal_length" in str(refused.value)
     with pytest.raises(NotFoundError):
-        client.model_infer("nope", request=InferenceRequest(inputs=one))
+        client.read_model_metadata("nope")
 
 
 def test_sagemakers_runtime_client(url: str, s3_endpoint: str) -> None:

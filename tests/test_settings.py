@@ -21,12 +21,22 @@ def test_every_variable_is_read() -> None:
             "MODEL_ENGINES": "onnx, joblib",
             "MODEL_MAX_BODY_BYTES": "10",
             "MODEL_MAX_ROWS": "2",
+            "MODEL_MAX_COLUMNS": "3",
+            "MODEL_MAX_STRING": "4",
+            "MODEL_MAX_DEPTH": "5",
+            "MODEL_MAX_DIGITS": "6",
+            "MODEL_DIALECTS": "tf-serving, open-inference",
+            "MODEL_API_KEY": "k" * 20,
             "MODEL_PATH": "m.pkl",
             "AWS_ENDPOINT_URL": "http://127.0.0.1:5000",
         }
     )
     assert settings.pins == {"iris/1.0.0": DIGEST, "babies/1.0.0": DIGEST}
     assert (settings.trust, settings.max_body_bytes, settings.max_rows) == ("pinned", 10, 2)
+    assert (settings.max_columns, settings.max_string, settings.max_depth, settings.max_digits) == (3, 4, 5, 6)
+    assert settings.dialects == ("open-inference", "tf-serving")
+    assert settings.api_key == "k" * 20
+    assert "k" * 20 not in repr(settings)
     assert settings.engines == ("onnx", "joblib")
     assert settings.endpoint == "http://127.0.0.1:5000"
 
@@ -47,6 +57,9 @@ def test_an_empty_value_is_unset_as_a_template_passes_it() -> None:
         ({"MODEL_ENGINES": "onnx,torch"}, "MODEL_ENGINES: expected one of onnx, joblib"),
         ({"MODEL_MAX_ROWS": "0"}, "MODEL_MAX_ROWS: expected a whole number above 0"),
         ({"MODEL_MAX_BODY_BYTES": "1k"}, "MODEL_MAX_BODY_BYTES: expected a whole number above 0"),
+        ({"MODEL_DIALECTS": "v2"}, "MODEL_DIALECTS: expected one of open-inference, invocations, tf-serving, none"),
+        ({"MODEL_API_KEY": "short"}, "MODEL_API_KEY: expected at least 20"),
+        ({"MODEL_API_KEY": "k" * 20, "AWS_LAMBDA_FUNCTION_NAME": "f"}, "MODEL_API_KEY: for local use only"),
         ({"MODEL_PATH": "m.pkl", "AWS_LAMBDA_FUNCTION_NAME": "f"}, "MODEL_PATH: for local use only"),
     ],
 )
