@@ -36,12 +36,11 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
             event = front.without_stage(event)
         answer: dict[str, Any] = _adapter(event, context)
-        return answer
     except Exception:  # the application answers whatever happens: what is left is an event that Mangum cannot read
         from handler import front  # noqa: PLC0415  -- as above
 
         try:
             answer = _adapter(front.mended(event), context)
-            return answer
         except Exception:
-            return front.refused(event, context, _runtime.observer)
+            answer = front.refused(event, context, _runtime.observer)
+    return answer

@@ -11,7 +11,8 @@ import pytest
 import tritonclient.http as triton
 from botocore.exceptions import ClientError
 from open_inference.openapi.client import OpenInferenceClient
-from open_inference.openapi.errors import BadRequestError, NotFoundError
+from open_inference.openapi.core.api_error import ApiError
+from open_inference.openapi.errors import BadRequestError
 from open_inference.openapi.types import InferenceRequest, RequestInput
 
 from tests.test_api import NAMED, ROW
@@ -72,7 +73,7 @@ def test_tritons_binary_default_is_refused_in_words(tritons: triton.InferenceSer
         tritons.infer("iris", [binary], headers=HEADERS)
     with pytest.raises(triton.InferenceServerException, match="no model is called"):
         tritons.infer("nope", [column("input", [ROW])], outputs=WANTED, headers=HEADERS)
-    with pytest.raises(triton.InferenceServerException, match="API key|403"):
+    with pytest.raises(triton.InferenceServerException, match=r"403"):
         tritons.infer("iris", [column("input", [ROW])], outputs=WANTED)
 
 
@@ -94,7 +95,7 @@ def test_the_protocols_own_client(url: str) -> None:
     with pytest.raises(BadRequestError) as refused:
         client.model_infer("iris", request=InferenceRequest(inputs=many[:2]))
     assert "missing a tensor called petal_length" in str(refused.value)
-    with pytest.raises(NotFoundError):
+    with pytest.raises(ApiError, match="no model is called"):
         client.read_model_metadata("nope")
 
 

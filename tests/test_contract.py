@@ -1,4 +1,4 @@
-"""The OpenAPI document is what the service does: compared with the committed one, and attacked operation by operation."""
+"""The OpenAPI document is what the service does: compared with the committed one, attacked operation by operation."""
 
 import contextlib
 import json
@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from openapi_spec_validator import validate
 from schemathesis.core.failures import FailureGroup
-from schemathesis.specs.openapi.checks import positive_data_acceptance
 from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from handler import runtime
 from handler.api import create_app

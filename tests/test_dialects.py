@@ -21,9 +21,9 @@ def tensor(name: str = "x", shape: Any = (1, 4), datatype: str = "FP64", data: A
     return {"name": name, "shape": list(shape), "datatype": datatype, "data": ROW if data is None else data}
 
 
-def columns(shape: Any = (1,), datatype: str = "FP32", **data: Any) -> list[dict[str, Any]]:
+def columns(shape: Any = (1,), /, **data: Any) -> list[dict[str, Any]]:
     found = {name: [value] for name, value in NAMED.items()} | data
-    return [tensor(name, shape, datatype, values) for name, values in found.items()]
+    return [tensor(name, shape, "FP32", values) for name, values in found.items()]
 
 
 # --- Open Inference Protocol
@@ -35,8 +35,8 @@ def columns(shape: Any = (1,), datatype: str = "FP32", **data: Any) -> list[dict
         [tensor()],
         [tensor("anything", datatype="FP32", data=[ROW])],
         columns(),
-        columns(shape=(1, 1)),
-        columns(shape=(1, 1), **{name: [[value]] for name, value in NAMED.items()}),
+        columns((1, 1)),
+        columns((1, 1), **{name: [[value]] for name, value in NAMED.items()}),
         columns()[::-1],
     ],
     ids=["flat", "nested", "columns", "columns of one", "nested columns", "any order"],
@@ -100,7 +100,7 @@ BAD = [
     (columns()[:3], "/inputs: missing a tensor called petal_width"),
     ([*columns(), tensor("colour", (1,), "FP64", [1])], "/inputs/4/name: not a feature"),
     ([*columns(), columns()[0]], "/inputs/4/name: given twice"),
-    (columns(shape=(1, 2)), "/inputs/0/shape: expected [n] or [n, 1]"),
+    (columns((1, 2)), "/inputs/0/shape: expected [n] or [n, 1]"),
     ([*columns()[:3], tensor("petal_width", (2,), "FP64", [1, 2])], "/inputs: tensors of 1 to 2 rows"),
     (columns(petal_width=[None]), "/inputs/3/data/0: expected a number, got null"),
     ([], "/inputs: Expected array of length >= 1"),

@@ -49,9 +49,14 @@ def test_a_wrong_key_is_a_problem(app: Any, keys: list[str]) -> None:
 
 
 def test_the_comparison_takes_the_same_time(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    asked: list[tuple[bytes, bytes]] = []
     compare = hmac.compare_digest
-    monkeypatch.setattr(hmac, "compare_digest", lambda *pair: asked.append(pair) or compare(*pair))
+
+    def recorded(given: bytes, key: bytes) -> bool:
+        asked.append((given, key))
+        return compare(given, key)
+
+    monkeypatch.setattr(hmac, "compare_digest", recorded)
     TestClient(app).get("/models", headers={"x-api-key": "x"})
     assert asked == [(b"x", KEY.encode())]
 
