@@ -78,25 +78,26 @@ def test_tritons_binary_default_is_refused_in_words(tritons: triton.InferenceSer
 
 
 def test_the_protocols_own_client(url: str) -> None:
-    client = OpenInferenceClient(base_url=url, httpx_client=httpx.Client(headers=HEADERS))
-    client.check_server_liveness()
-    client.check_server_readiness()
-    client.check_model_readiness("babies")
-    client.check_model_version_readiness("babies", "1.0.0")
-    assert client.read_server_metadata().extensions == []
-    assert client.read_model_metadata("iris").versions == ["1.0.0"]
-    one = [RequestInput(name="input", datatype="FP64", shape=[1, 4], data=ROW)]
-    many = [RequestInput(name=name, datatype="FP64", shape=[1], data=[value]) for name, value in NAMED.items()]
-    for inputs in (one, many):
-        answer = client.model_infer("iris", request=InferenceRequest(id="mine", inputs=inputs))
-        assert (answer.id, answer.outputs[0].shape) == ("mine", [1, 1])
-        versioned = client.model_version_infer("iris", "1.0.0", request=InferenceRequest(inputs=inputs))
-        assert versioned.model_version == "1.0.0"
-    with pytest.raises(BadRequestError) as refused:
-        client.model_infer("iris", request=InferenceRequest(inputs=many[:2]))
-    assert "missing a tensor called petal_length" in str(refused.value)
-    with pytest.raises(ApiError, match="no model is called"):
-        client.read_model_metadata("nope")
+    with httpx.Client(headers={"x-api-key": KEY}) as http:
+        client = OpenInferenceClient(base_url=url, httpx_client=http)
+        client.check_server_liveness()
+        client.check_server_readiness()
+        client.check_model_readiness("babies")
+        client.check_model_version_readiness("babies", "1.0.0")
+        assert client.read_server_metadata().extensions == []
+        assert client.read_model_metadata("iris").versions == ["1.0.0"]
+        one = [RequestInput(name="input", datatype="FP64", shape=[1, 4], data=ROW)]
+        many = [RequestInput(name=name, datatype="FP64", shape=[1], data=[value]) for name, value in NAMED.items()]
+        for inputs in (one, many):
+            answer = client.model_infer("iris", request=InferenceRequest(id="mine", inputs=inputs))
+            assert (answer.id, answer.outputs[0].shape) == ("mine", [1, 1])
+            versioned = client.model_version_infer("iris", "1.0.0", request=InferenceRequest(inputs=inputs))
+            assert versioned.model_version == "1.0.0"
+        with pytest.raises(BadRequestError) as refused:
+            client.model_infer("iris", request=InferenceRequest(inputs=many[:2]))
+        assert "missing a tensor called petal_length" in str(refused.value)
+        with pytest.raises(ApiError, match="no model is called"):
+            client.read_model_metadata("nope")
 
 
 def test_sagemakers_runtime_client(url: str, s3_endpoint: str) -> None:

@@ -81,7 +81,11 @@ def _infer(manifest: Manifest) -> Schema:
             "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": 2},
             "datatype": {"enum": list(tensors.DATATYPES)},
             "parameters": _OBJECT,
-            "data": {"type": "array", "description": "flat, row by row, or nested; null is a missing value"},
+            "data": {
+                "type": "array",
+                "items": {},
+                "description": "flat, row by row, or nested; null is a missing value",
+            },
         },
         "required": ["name", "shape", "datatype", "data"],
     }
@@ -144,7 +148,11 @@ def _invoke(manifest: Manifest) -> Schema:
         "inputs": {"inputs": {name: [value] for name, value in record.items()}},
         "bare rows": [row],
     }
-    predictions = {"type": "object", "properties": {"predictions": {"type": "array"}}, "required": ["predictions"]}
+    predictions = {
+        "type": "object",
+        "properties": {"predictions": {"type": "array", "items": {}}},
+        "required": ["predictions"],
+    }
     found = _post("invocations", f"Score with {manifest.name}", _FRAMES, examples, predictions, _CODED)
     csv = ",".join(names) + "\n" + ",".join("" if value is None else str(value) for value in row) + "\n"
     found["post"]["requestBody"]["content"]["text/csv"] = {"schema": {"type": "string"}, "example": csv}
@@ -153,7 +161,7 @@ def _invoke(manifest: Manifest) -> Schema:
 
 
 def _tf_serving(manifests: Sequence[Manifest], _: Manifest | None, __: Settings) -> Schema:
-    listed = {"type": "object", "properties": {"models": {"type": "array"}}, "required": ["models"]}
+    listed = {"type": "object", "properties": {"models": {"type": "array", "items": {}}}, "required": ["models"]}
     found: Schema = {"/v1/models": _get("v1", "The models", listed, _ERROR, {"503": _REFUSED["503"]})}
     for manifest in manifests:
         row = [feature.example for feature in manifest.features]
@@ -172,15 +180,15 @@ def _tf_serving(manifests: Sequence[Manifest], _: Manifest | None, __: Settings)
 
 _PREDICTED: Schema = {
     "anyOf": [
-        {"type": "object", "properties": {key: {"type": "array"}}, "required": [key]}
+        {"type": "object", "properties": {key: {"type": "array", "items": {}}}, "required": [key]}
         for key in ("predictions", "outputs")
     ]
 }
-_ROWS = {"type": "array", "description": "rows as arrays or objects"}
-_COLUMNS = {"type": ["object", "array"], "description": "columns by name, or rows"}
+_ROWS = {"type": "array", "items": {}, "description": "rows as arrays or objects"}
+_COLUMNS = {"type": ["object", "array"], "items": {}, "description": "columns by name, or rows"}
 _SPLIT = {
     "type": "object",
-    "properties": {"columns": {"type": "array"}, "data": {"type": "array"}},
+    "properties": {"columns": {"type": "array", "items": {}}, "data": {"type": "array", "items": {}}},
     "required": ["data"],
 }
 _PARAMS = {"type": ["object", "null"], "description": "output, threshold, top_k"}
