@@ -125,7 +125,7 @@ from handler.on_http import handler
 event = json.load(open({event!r}))
 def ask(path):
     return handler(event | {{"path": path, "httpMethod": "GET" if path != "/predict" else "POST"}}, None)["statusCode"]
-lazy = ("handler.dialects.", "handler.docs", "handler.query", "handler.proxy_events", "handler.openapi_", "model.codec.csv",
+lazy = ("handler.dialects.", "handler.docs", "handler.query", "handler.proxy_events", "model.codec.csv",
         "model.codec.tensors", "model.codec.frames", "zlib")
 def loaded():
     return {{name for name in sys.modules if name.startswith(lazy)}} - before
