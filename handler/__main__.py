@@ -10,6 +10,7 @@ import uvicorn
 
 from handler import runtime
 from handler.api import create_app
+from handler.local import Guard, compressed
 from handler.settings import Settings, SettingsError
 
 
@@ -24,10 +25,11 @@ def main() -> None:
             started = runtime.start(env)
         except SettingsError as error:
             sys.exit(f"settings: {error}")
-        app = create_app(started.registry, started.settings, started.observer)
+        key = started.settings.api_key
+        app = create_app(started.registry, started.settings, started.observer, lambda routes: Guard(routes, key))
         host, port = env.get("HOST") or "127.0.0.1", int(env.get("PORT") or 8000)
         print(f"http://{host}:{port} (documentation under /docs, Ctrl-C stops)", file=sys.stderr)
-        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+        uvicorn.run(compressed(app), host=host, port=port, log_level="warning", access_log=False)
 
 
 def _packed(path: Path, folder: Path, env: dict[str, str]) -> dict[str, str]:

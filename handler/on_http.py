@@ -35,5 +35,17 @@ gc.enable()
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one proxy event of API Gateway v1 or v2, or of an ALB."""
-    answer: dict[str, Any] = _adapter(event, context)
+    try:
+        if "rawPath" in event:
+            from handler import proxy_events  # noqa: PLC0415  -- a REST API needs none of it
+
+            event = proxy_events.without_stage(event)
+        answer: dict[str, Any] = _adapter(event, context)
+    except Exception:  # the application answers whatever happens: what is left is an event that Mangum cannot read
+        from handler import proxy_events  # noqa: PLC0415  -- as above
+
+        try:
+            answer = _adapter(proxy_events.mended(event), context)
+        except Exception:
+            answer = proxy_events.refused(event, context, _runtime.observer)
     return answer

@@ -11,6 +11,8 @@ from model.manifest import EngineName, is_name
 
 Mode = Literal["bundled", "pinned", "signed", "labelled"]
 Mismatch = Literal["refuse", "warn"]
+Dialect = Literal["open-inference", "invocations", "tf-serving"]
+DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 MIB = 1024 * 1024
 REFRESH_SECONDS = 60
 # The rest is for the runtime, the libraries (up to 250 MB) and the requests.
@@ -50,6 +52,12 @@ class Settings:
     refresh_seconds: int = 0
     refresh_budget_ms: int = 1_000
     memory_mb: int | None = None
+    max_columns: int = 1_000
+    max_string: int = 65_536
+    max_depth: int = 32
+    max_digits: int = 1_000
+    dialects: tuple[Dialect, ...] = DIALECTS
+    api_key: str | None = field(default=None, repr=False)
     path: Path | None = None
     results_queue: str | None = None
     errors_queue: str | None = None
@@ -75,6 +83,8 @@ class Settings:
         path = given.get("MODEL_PATH")
         if path and LAMBDA_MARK in env:
             raise SettingsError("MODEL_PATH: for local use only; pack the file and deploy the artifact")
+        if given.get("MODEL_API_KEY") and LAMBDA_MARK in env:
+            raise SettingsError("MODEL_API_KEY: for local use only; on AWS the API's gateway asks for keys")
         return cls(
             store=_store(given.get("MODEL_STORE"), on_lambda=LAMBDA_MARK in env),
             default=_name("MODEL_DEFAULT", given.get("MODEL_DEFAULT")),
@@ -92,6 +102,12 @@ class Settings:
             refresh_seconds=_refresh(given),
             refresh_budget_ms=_count("MODEL_REFRESH_BUDGET_MS", given.get("MODEL_REFRESH_BUDGET_MS"), 1_000),
             memory_mb=_memory(given.get("MODEL_MEMORY_MB"), env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")),
+            max_columns=_count("MODEL_MAX_COLUMNS", given.get("MODEL_MAX_COLUMNS"), 1_000),
+            max_string=_count("MODEL_MAX_STRING", given.get("MODEL_MAX_STRING"), 65_536),
+            max_depth=_count("MODEL_MAX_DEPTH", given.get("MODEL_MAX_DEPTH"), 32),
+            max_digits=_count("MODEL_MAX_DIGITS", given.get("MODEL_MAX_DIGITS"), 1_000),
+            dialects=_dialects(given.get("MODEL_DIALECTS")),
+            api_key=_key(given.get("MODEL_API_KEY")),
             path=Path(path) if path else None,
             results_queue=_queue("MODEL_RESULTS_QUEUE", given.get("MODEL_RESULTS_QUEUE")),
             errors_queue=_queue("MODEL_ERRORS_QUEUE", given.get("MODEL_ERRORS_QUEUE")),
@@ -122,6 +138,12 @@ VARIABLES = (
     "MODEL_REFRESH_SECONDS",
     "MODEL_REFRESH_BUDGET_MS",
     "MODEL_MEMORY_MB",
+    "MODEL_MAX_COLUMNS",
+    "MODEL_MAX_STRING",
+    "MODEL_MAX_DEPTH",
+    "MODEL_MAX_DIGITS",
+    "MODEL_DIALECTS",
+    "MODEL_API_KEY",
     "MODEL_PATH",
     "MODEL_RESULTS_QUEUE",
     "MODEL_ERRORS_QUEUE",
@@ -165,6 +187,24 @@ def _engines(value: str | None) -> tuple[EngineName, ...] | None:
     for name in names:
         _choice("MODEL_ENGINES", name, get_args(EngineName))
     return tuple(cast(EngineName, name) for name in names)
+
+
+def _dialects(value: str | None) -> tuple[Dialect, ...]:
+    """Read dialects separated by commas, or "none"; unset means all."""
+    if value is None:
+        return DIALECTS
+    names = [name.strip() for name in value.split(",")]
+    if names == ["none"]:
+        return ()
+    for name in names:
+        _choice("MODEL_DIALECTS", name, (*DIALECTS, "none"))
+    return tuple(name for name in DIALECTS if name in names)
+
+
+def _key(value: str | None) -> str | None:
+    if value is not None and not (value.isascii() and value.isprintable() and len(value) >= 20):
+        raise SettingsError("MODEL_API_KEY: expected at least 20 printable ASCII characters, as API Gateway demands")
+    return value
 
 
 def _count(variable: str, value: str | None, default: int) -> int:

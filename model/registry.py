@@ -14,7 +14,7 @@ from threading import RLock
 from model.artifact import Policy, read_manifest
 from model.cache import Cache, Key
 from model.errors import ArtifactError, ArtifactMissing, UnknownModel
-from model.labels import Label, Labels, live_version
+from model.labels import Label, Labels, live_version, target
 from model.loader import RETRY_SECONDS, Loaded, Loader
 from model.manifest import Manifest, is_name
 from model.refresh import MARGIN, Pace, Refresh, Refreshed, Watch
@@ -146,6 +146,15 @@ class Registry:
         """Return by model why labels do not have the version that they should: what degraded means."""
         found = {watch.name: watch.route.faults for watch in self._watches.values() if watch.route}
         return {name: faults for name, faults in found.items() if faults}
+
+    def labelled(self, name: str, label: str) -> str:
+        """Return the version that a label points at; raises UnknownModel or ArtifactError."""
+        if label == "live":
+            return self.live(name)
+        found = target(self.labels(name), label)
+        if found is None:
+            raise UnknownModel(f"{name} has no such label")
+        return found.version
 
     def manifest(self, name: str, version: str) -> Manifest:
         """Return a version's manifest without loading its estimator; raises UnknownModel or ArtifactError."""

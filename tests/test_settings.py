@@ -27,6 +27,12 @@ def test_every_variable_is_read() -> None:
             "MODEL_REFRESH_SECONDS": "0",
             "MODEL_REFRESH_BUDGET_MS": "200",
             "MODEL_MEMORY_MB": "300",
+            "MODEL_MAX_COLUMNS": "3",
+            "MODEL_MAX_STRING": "4",
+            "MODEL_MAX_DEPTH": "5",
+            "MODEL_MAX_DIGITS": "6",
+            "MODEL_DIALECTS": "tf-serving, open-inference",
+            "MODEL_API_KEY": "k" * 20,
             "MODEL_PATH": "m.pkl",
             "MODEL_RESULTS_QUEUE": "https://sqs.us-east-1.amazonaws.com/123456789012/results.fifo",
             "MODEL_ERRORS_QUEUE": "http://127.0.0.1:5000/123456789012/errors",
@@ -36,6 +42,10 @@ def test_every_variable_is_read() -> None:
     )
     assert settings.pins == {"iris/1.0.0": DIGEST, "babies/1.0.0": DIGEST}
     assert (settings.trust, settings.max_body_bytes, settings.max_rows) == ("pinned", 10, 2)
+    assert (settings.max_columns, settings.max_string, settings.max_depth, settings.max_digits) == (3, 4, 5, 6)
+    assert settings.dialects == ("open-inference", "tf-serving")
+    assert settings.api_key == "k" * 20
+    assert "k" * 20 not in repr(settings)
     assert settings.engines == ("onnx", "joblib")
     assert settings.cors_origin == "https://app.example.com"
     assert (settings.refresh_seconds, settings.refresh_budget_ms, settings.memory_mb) == (0, 200, 300)
@@ -72,6 +82,9 @@ def test_an_empty_value_is_unset_as_a_template_passes_it() -> None:
         ({"MODEL_RESULTS_QUEUE": "results"}, "MODEL_RESULTS_QUEUE: expected a queue's URL"),
         ({"MODEL_ERRORS_QUEUE": "arn:aws:sqs:us-east-1:123456789012:e"}, "MODEL_ERRORS_QUEUE: expected a queue's URL"),
         ({"MODEL_RESULTS_BUS": "my bus"}, "MODEL_RESULTS_BUS: expected the name or the ARN"),
+        ({"MODEL_DIALECTS": "v2"}, "MODEL_DIALECTS: expected one of open-inference, invocations, tf-serving, none"),
+        ({"MODEL_API_KEY": "short"}, "MODEL_API_KEY: expected at least 20"),
+        ({"MODEL_API_KEY": "k" * 20, "AWS_LAMBDA_FUNCTION_NAME": "f"}, "MODEL_API_KEY: for local use only"),
         ({"MODEL_PATH": "m.pkl", "AWS_LAMBDA_FUNCTION_NAME": "f"}, "MODEL_PATH: for local use only"),
     ],
 )
