@@ -41,6 +41,7 @@ class Settings:
     path: Path | None = None
     bulk_inputs: tuple[str, ...] = BULK_INPUTS
     bulk_outputs: tuple[str, ...] = BULK_OUTPUTS
+    bulk_state_machine: str | None = None
     endpoint: str | None = None
     service: str = SERVICE
     namespace: str = NAMESPACE
@@ -70,6 +71,7 @@ class Settings:
             max_rows=_count("MODEL_MAX_ROWS", given.get("MODEL_MAX_ROWS"), 10_000),
             path=Path(path) if path else None,
             **_bulk(given),
+            bulk_state_machine=_state_machine(given.get("MODEL_BULK_STATE_MACHINE")),
             endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
             service=env.get("POWERTOOLS_SERVICE_NAME") or SERVICE,
             function=env.get(LAMBDA_MARK) or None,
@@ -89,6 +91,7 @@ VARIABLES = (
     "MODEL_PATH",
     "MODEL_BULK_INPUTS",
     "MODEL_BULK_OUTPUTS",
+    "MODEL_BULK_STATE_MACHINE",
 )
 
 
@@ -151,6 +154,12 @@ def _prefixes(variable: str, value: str | None, default: tuple[str, ...]) -> tup
         if not re.fullmatch(r"(s3://[^/,]+|file://)/([^,]*/)?", prefix):
             raise SettingsError(f"{variable}: expected s3://bucket/prefix/ or file:///folder/, separated by commas")
     return found
+
+
+def _state_machine(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"arn:[\w-]+:states:[\w-]+:\d{12}:stateMachine:[\w-]+", value):
+        raise SettingsError("MODEL_BULK_STATE_MACHINE: expected the ARN of a state machine")
+    return value
 
 
 def _pins(value: str) -> dict[str, str]:
