@@ -14,6 +14,7 @@ FUNCTION ?= ApiFunction
 EVENT ?= events/$(or $(EVENT_OF_$(FUNCTION)),http).json
 EVENT_OF_InvokeFunction := invoke
 EVENT_OF_ObjectFunction := object
+EVENT_OF_MapFunction := map
 # More of the template's parameters, such as PARAMETERS='ModelDefault=babies MemorySize=2048'.
 PARAMETERS ?=
 SAM := SAM_CLI_TELEMETRY=0 .venv/bin/sam
@@ -116,7 +117,7 @@ clean: ## remove what can be made again, but for .venv and artifacts
 packed: setup
 	@ls artifacts/*/*/manifest.json >/dev/null 2>&1 || $(MAKE) pack
 
-build-ApiFunction build-InvokeFunction build-ObjectFunction: packed
+build-ApiFunction build-InvokeFunction build-ObjectFunction build-MapFunction: packed
 	@$(PY) -m infra.function_code "$(ARTIFACTS_DIR)"
 
 build-DependenciesLayer: packed

@@ -74,7 +74,8 @@ def commit(
     """Put the parts together in order, one for each of the plan's ranges, and make them the output.
 
     The first attempt wins and removes what all others have left; a loser removes its own and returns the winner's
-    outcome. An attempt that commits again, because nobody heard its answer, finds its own manifest and leaves it. Raises InputMalformed when a range of CSV ended between quotes, and the store's errors.
+    outcome. An attempt that commits again, because nobody heard its answer, finds its own manifest and leaves it.
+    Raises InputMalformed when a range of CSV ended between quotes, and the store's errors.
     """
     ordered = sorted(parts, key=lambda part: part.index)
     if [part.index for part in ordered] != [piece.index for piece in plan.ranges]:

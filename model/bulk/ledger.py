@@ -74,7 +74,7 @@ class Ledger:
         return done, failed
 
     def key(self, name: str) -> tuple[str, str]:
-        """Return the bucket ("" on file://) and the key of one of an object of the attempt, for those who ask S3 itself."""
+        """Return bucket (empty on file://) and key of an object of the attempt, for those who ask S3 itself."""
         where = place(f"{self.url}/{name}")
         return where.root.partition("://")[2], where.key
 

@@ -13,10 +13,21 @@ FUNCTIONS = {
     "ApiFunction": ("handler.on_http.handler", 29),
     "InvokeFunction": ("handler.on_invoke.handler", 60),
     "ObjectFunction": ("handler.on_object.handler", 900),
+    "MapFunction": ("handler.on_map.handler", 900),
 }
 LOGS, ROLES = (
-    {"ApiFunction": "ApiLogs", "InvokeFunction": "InvokeLogs", "ObjectFunction": "ObjectLogs"},
-    {"ApiFunction": "ApiRole", "InvokeFunction": "InvokeRole", "ObjectFunction": "ObjectRole"},
+    {
+        "ApiFunction": "ApiLogs",
+        "InvokeFunction": "InvokeLogs",
+        "ObjectFunction": "ObjectLogs",
+        "MapFunction": "MapLogs",
+    },
+    {
+        "ApiFunction": "ApiRole",
+        "InvokeFunction": "InvokeRole",
+        "ObjectFunction": "ObjectRole",
+        "MapFunction": "MapRole",
+    },
 )
 
 
@@ -37,7 +48,7 @@ def test_the_functions(stack: dict[str, Any]) -> None:
         assert [re.sub(r"\w{10}>$", ">", layer) for layer in function["Layers"]] == [
             "<DependenciesLayer>",
             "<ModelLayer>",
-            *(["<BulkLayer>"] if name == "ObjectFunction" else []),
+            *(["<BulkLayer>"] if name in {"ObjectFunction", "MapFunction"} else []),
         ]
         assert function["LoggingConfig"] == {"LogGroup": f"<{LOGS[name]}>"}
         assert function["Role"] == f"<{ROLES[name]}.Arn>"
@@ -120,10 +131,11 @@ def test_logs_are_kept_for_as_long_as_said() -> None:
 @pytest.mark.parametrize("store", STORES)
 def test_a_role_may_write_its_own_logs_and_nothing_else(store: str) -> None:
     roles = of_type(deployed({"ModelStore": store}), "AWS::IAM::Role")
+    del roles["BulkStateMachineRole"]  # no function's
     assert set(roles) == set(ROLES.values())
     for name, role in roles.items():
         assert "ManagedPolicyArns" not in role
-        own = role["Policies"] if name != "ObjectRole" else role["Policies"][:1]
+        own = role["Policies"][:1] if name in {"ObjectRole", "MapRole"} else role["Policies"]
         assert [policy["PolicyDocument"]["Statement"] for policy in own] == [
             [
                 {
@@ -199,6 +211,8 @@ def test_the_outputs_name_the_url_and_the_aliases() -> None:
         "ApiFunctionAlias",
         "InvokeFunctionAlias",
         "ObjectFunctionAlias",
+        "MapFunctionAlias",
+        "BulkStateMachine",
         "BulkBucket",
     }
 
@@ -221,6 +235,7 @@ def test_the_object_function_reads_its_input_and_writes_its_output_and_nothing_e
         (["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], f"{bucket}/scored/*"),
         ("s3:ListBucket", bucket),
         ("sqs:SendMessage", "<ObjectFailures.Arn>"),
+        ("states:StartExecution", "<BulkStateMachine>"),
     ]
     assert policy["PolicyDocument"]["Statement"][2]["Condition"] == {
         "StringLike": {"s3:prefix": ["rows/*", "scored/*"]}

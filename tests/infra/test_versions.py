@@ -20,13 +20,17 @@ CHANGED = {
     "ThrottleBurst": "7",
     "InputPrefix": "here/",
     "OutputPrefix": "there/",
+    "BulkPartBytes": "8388608",
+    "BulkConcurrency": "7",
+    "BulkToleratedPercent": "7",
+    "AlarmTopic": "arn:aws:sns:us-east-1:123456789012:topic",
 }
 
 
 def versions(parameters: dict[str, str] | None = None, edit: Edit | None = None) -> set[str]:
     """The logical ids of the published versions: CloudFormation publishes one whenever there is a new id."""
     found = set(of_type(translate(parameters, edit)["Resources"], "AWS::Lambda::Version"))
-    assert len(found) == 3
+    assert len(found) == 4
     return found
 
 
