@@ -40,8 +40,7 @@ def _begin(step: Begin, runtime: Runtime, call: Call) -> dict[str, Any]:
         return _told(found, job.input)
     ledger, made = found
     bucket, ranges = ledger.key("ranges.json")
-    entries, results = ledger.key("ledger")[1], ledger.key("map")[1]
-    keys = {"bucket": bucket, "ranges": ranges, "ledger": entries, "results": results}
+    keys = {"bucket": bucket, "ranges": ranges, "ledger": ledger.key("ledger")[1]}
     shares = {"tolerated": step.tolerated, "concurrency": step.concurrency}
     return {"state": "planned", "input": job.input, "run": ledger.url, "parts": len(made.ranges), **keys, **shares}
 

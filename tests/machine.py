@@ -17,7 +17,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Request, Response
 
-from tests.conftest import ROOT
+from tests.conftest import BUCKET, ROOT
 
 Function = Callable[[Any], Any]
 DEFINITION = ROOT / "infra" / "bulk.asl.json"
@@ -27,6 +27,7 @@ FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:map:live"
 def definition(**values: str) -> str:
     """The definition as CloudFormation fills it in."""
     given = {"Partition": "aws", "MapFunction": FUNCTION, "PartBytes": "20000", "MaxConcurrency": "4"}
+    given |= {"Bucket": BUCKET, "OutputPrefix": "out/"}
     text = Path(DEFINITION).read_text()
     for name, value in (given | {"ToleratedFailurePercentage": "0"} | values).items():
         text = text.replace(f"${{{name}}}", value)

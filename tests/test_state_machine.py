@@ -81,7 +81,9 @@ class Stack:
         return etag.strip('"')
 
     def listed(self) -> list[str]:
-        return [entry["Key"] for entry in self.s3.list_objects_v2(Bucket=BUCKET, Prefix="out/").get("Contents", [])]
+        """What is in the output, without what Step Functions writes of its own."""
+        found = self.s3.list_objects_v2(Bucket=BUCKET, Prefix="out/").get("Contents", [])
+        return [entry["Key"] for entry in found if not entry["Key"].startswith("out/_runs/")]
 
     def get(self, url: str) -> bytes:
         body: bytes = self.s3.get_object(Bucket=BUCKET, Key=url.removeprefix(f"s3://{BUCKET}/"))["Body"].read()

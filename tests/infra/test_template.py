@@ -255,8 +255,9 @@ def test_objects_below_the_input_prefix_start_the_alias_and_failures_are_kept(st
     assert invoke["DestinationConfig"]["OnFailure"]["Destination"] == "<ObjectFailures.Arn>"
     ((_, bucket),) = of_type(stack, "AWS::S3::Bucket").items()
     assert bucket["NotificationConfiguration"]["EventBridgeConfiguration"] == {"EventBridgeEnabled": True}
-    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
-    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    stale, runs = bucket["LifecycleConfiguration"]["Rules"]
+    assert stale["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert (runs["Prefix"], runs["ExpirationInDays"]) == ("out/_runs/", 15)
 
 
 def test_output_cannot_be_input_again() -> None:
