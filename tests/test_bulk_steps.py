@@ -322,10 +322,12 @@ def test_a_plan_is_read_below_its_own_folder_only(begin: Begin, there: Place) ->
         ({"Error": "OutOfTime", "Cause": '{"errorMessage": "9 s", "stackTrace": ["x"]}'}, "OutOfTime: 9 s"),
         ({"Error": "States.Timeout", "Cause": ""}, "States.Timeout"),
         ({"Error": "Lambda.Unknown", "Cause": "No cause was found\nx"}, "Lambda.Unknown: No cause was found"),
+        ('{"Error": "States.Timeout", "Cause": ""}', "States.Timeout"),
         ({}, SILENT),
+        ([], SILENT),
     ],
 )  # fmt: skip
-def test_the_reason_is_name_and_message_without_a_trace(caught: dict[str, str], told: str) -> None:
+def test_the_reason_is_name_and_message_without_a_trace(caught: Any, told: str) -> None:
     assert reason(json.dumps(caught).encode()) == told
     assert reason(b"none") == SILENT
 

@@ -90,8 +90,12 @@ class Ledger:
 def reason(caught: bytes) -> str:
     """Return why a range failed, from what a Catch gives: the error's name, and its message without the trace."""
     try:
-        found: dict[str, Any] = msgspec.json.decode(caught, type=dict[str, Any])
+        found: Any = msgspec.json.decode(caught)
+        if isinstance(found, str):  # Step Functions may write the text of an object as a JSON string
+            found = msgspec.json.decode(found)
     except msgspec.DecodeError:
+        return SILENT
+    if not isinstance(found, dict):
         return SILENT
     error, cause = str(found.get("Error", "")), str(found.get("Cause", ""))
     try:
