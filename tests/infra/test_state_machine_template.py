@@ -46,8 +46,11 @@ def test_its_role_starts_itself_calls_the_alias_and_touches_the_output_only(stac
             ["states:DescribeExecution", "states:StopExecution", "states:RedriveExecution"],
             f"{ARN}:execution:demo-bulk/*",
         ),
-        (["s3:GetObject", "s3:PutObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"], f"{BUCKET}/scored/*"),
-    ]  # fmt: skip
+        (
+            ["s3:GetObject", "s3:PutObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"],
+            f"{BUCKET}/scored/*",
+        ),
+    ]
     trust = of_type(stack, "AWS::IAM::Role")["BulkStateMachineRole"]["AssumeRolePolicyDocument"]["Statement"]
     assert [s["Principal"] for s in trust] == [{"Service": "states.amazonaws.com"}]
     assert trust[0]["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
