@@ -18,7 +18,7 @@ from model.engine import files_of, load_engine
 from model.manifest import parse
 from model.scorer import Scorer
 
-ROWS = 40_000
+ROWS = 20_000
 FORMATS = ("csv", "jsonl")
 
 
@@ -40,7 +40,7 @@ def write_input(file: Path, names: tuple[str, ...]) -> None:
         for i in range(ROWS):
             values = [round(choose.uniform(0.1, 7.9), 2) for _ in names]
             if file.suffix == ".csv":
-                out.write(",".join(map(str, (i, *("bad" if i % 9_999 == 7 else v for v in values)))) + "\n")
+                out.write(",".join(map(str, (i, *("bad" if i % 4_999 == 7 else v for v in values)))) + "\n")
             else:
                 row = dict(zip(names, values, strict=True))
                 out.write(json.dumps({"id": i} | (row if i % 9_999 != 7 else {})) + "\n")

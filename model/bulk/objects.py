@@ -239,11 +239,11 @@ class Writer:
 class BlockFile:
     """A seekable file over one version, for readers that jump: blocks are fetched once and the latest are kept.
 
-    A Parquet reader takes a page of each column in turn, so there must be room for a block a column: 64 of 4 MB.
+    A Parquet reader takes a page of each column in turn, so there must be room for a block a column: 80 of 1 MB.
     `tail` replaces the bytes from `cut` on (see `model.codec.parquet_footer`).
     """
 
-    SIZE, KEPT = 4 * 1024 * 1024, 64
+    SIZE, KEPT = 1024 * 1024, 80
 
     def __init__(self, objects: Objects, version: Version, cut: int, tail: bytes) -> None:
         self._objects, self._version, self._cut, self._tail = objects, version, cut, tail
