@@ -42,7 +42,7 @@ def one_function(rows: int) -> float:
 
 
 def machine(rows: int) -> float:
-    """One object in the state machine: the ranges, each with a child, a plan read and a ledger entry; plan and commit."""
+    """One object in the state machine: plan, commit, and for each range a child, a plan read and a ledger entry."""
     count = max(1, ceil(rows * ROW_BYTES / PART_BYTES))
     each = _range(ceil(rows / count)) + (2 * STATE_TRANSITIONS + 3 * S3_GETS + 2 * S3_PUTS) / MILLION
     around = 2 * _seconds(START_SECONDS + 0.05 * count) + (6 * STATE_TRANSITIONS + 2 * LAMBDA_REQUESTS) / MILLION

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from model.bulk import steps
+from model.bulk import partial, steps
 from model.bulk.commit import Outcome
 from model.bulk.job import Job
 from model.bulk.ledger import SILENT, Ledger, reason
@@ -160,7 +160,7 @@ def test_closing_twice_at_once_leaves_the_output_too(begin: Begin, monkeypatch: 
     case = begin()
     ledger, _ = case.begin()
     case.score(ledger)
-    real, answers = steps.settle, list[Outcome]()
+    real, answers = partial.settle, list[Outcome]()
 
     def settled(*arguments: Any) -> Outcome:
         if not answers:
@@ -260,7 +260,7 @@ def test_a_partial_run_that_ends_after_a_whole_one_gives_way(begin: Begin, monke
     other = replace_attempt(case, "run-2")
     ledger, _ = case.begin()
     case.score(ledger, *others(ledger, 1))
-    real = steps.settle
+    real = partial.settle
 
     def settled(*arguments: Any) -> Outcome:
         monkeypatch.setattr(steps, "settle", real)

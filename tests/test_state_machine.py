@@ -70,7 +70,7 @@ class Stack:
 
     def ended(self, arn: str) -> dict[str, Any]:
         for _ in range(600):
-            found: dict[str, Any] = self.client.describe_execution(executionArn=arn)
+            found: dict[str, Any] = dict(self.client.describe_execution(executionArn=arn))
             if found["status"] != "RUNNING":
                 return found
             time.sleep(0.05)
