@@ -1,6 +1,9 @@
 """The state machine's three steps without it, on file:// and moto's S3: one outcome, however they are called."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -23,7 +26,7 @@ from model.errors import InputMissing, JobRefused, TooManyFailed
 from model.scorer import Scorer
 from tests import bulk_inputs
 from tests.bulk_inputs import content, errors, frame, read
-from tests.conftest import BUCKET
+from tests.conftest import BUCKET, ROOT
 
 ROWS = 3_000
 PART = {"rows.csv": 20_000, "rows.jsonl": 60_000, "rows.parquet": 20_000}
@@ -338,3 +341,40 @@ def test_ranges_cover_the_input_without_a_gap(begin: Begin) -> None:
     assert all(a.end == b.start for a, b in zip(made.ranges, made.ranges[1:], strict=False))
     assert made.ranges[0] == Range(0, len(made.header), made.ranges[0].end)
     assert made.ranges[-1].end == made.input.size
+
+
+def test_the_function_takes_the_steps_one_after_the_other(packed: Path, tmp_path: Path) -> None:
+    """The edge in a process of its own, with what it answers passed on as the definition does."""
+    body = content(frame(ROWS), "rows.csv")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "rows.csv").write_bytes(body)
+    begun = {"step": "plan", "attempt": "run-1", "part_bytes": 20_000, "tolerated": 0, "concurrency": 4}
+    begun |= {"job": {"input": f"{tmp_path.as_uri()}/in/rows.csv", "output": f"{tmp_path.as_uri()}/out/rows.csv"}}
+    code = f"""
+import json, types
+from handler.on_map import handler
+context = types.SimpleNamespace(aws_request_id="1", get_remaining_time_in_millis=lambda: 900_000)
+made = handler({json.dumps(begun)}, context)
+from pathlib import Path
+for piece in json.loads(Path("/" + made["ranges"]).read_text()):
+    handler({{"step": "score", "run": made["run"], "range": piece}}, context)
+done = handler({{"step": "commit", "run": made["run"], "started": "2026-11-21T00:00:00Z", "tolerated": 0}}, context)
+wrong = [{{}}, {{"step": "score", "run": "file:///etc/passwd/x", "range": {{"index": 0, "start": 0, "end": 1}}}}]
+for event in wrong + [{{"step": "score", "run": made["run"] + "/..", "range": {{"index": 0, "start": 0, "end": 1}}}}]:
+    try:
+        handler(event, context)
+    except Exception as error:
+        assert type(error).__name__ == "JobRefused", error
+    else:
+        raise AssertionError(event)
+print(json.dumps(done))
+"""
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris"}
+    env |= {"MODEL_BULK_INPUTS": f"{tmp_path.as_uri()}/in/", "MODEL_BULK_OUTPUTS": f"{tmp_path.as_uri()}/out/"}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    *lines, last = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (last["state"], last["rows"], last["failed"]) == ("committed", ROWS, 0)
+    calls = [line for line in lines if line.get("entry") == "map"]
+    assert sum(line["Predictions"] for line in calls) == ROWS
+    assert [line["error"] for line in calls[-3:]] == ["JobRefused"] * 3
