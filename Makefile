@@ -11,7 +11,7 @@ ARCH ?= $(if $(ARTIFACTS_DIR),x86_64,$(MACHINE))
 # Say it where the models are on S3.
 FLAVOUR ?=
 FUNCTION ?= ApiFunction
-EVENTS := ApiFunction:http InvokeFunction:invoke QueueFunction:queue BusFunction:bus ObjectFunction:object
+EVENTS := ApiFunction:http InvokeFunction:invoke QueueFunction:queue BusFunction:bus ObjectFunction:object MapFunction:map
 EVENT ?= events/$(patsubst $(FUNCTION):%,%,$(filter $(FUNCTION):%,$(EVENTS))).json
 # More of the template's parameters, such as PARAMETERS='ModelDefault=babies MemorySize=2048'.
 PARAMETERS ?=
@@ -119,7 +119,7 @@ clean: ## remove what can be made again, but for .venv and artifacts
 packed: setup
 	@ls artifacts/*/*/manifest.json >/dev/null 2>&1 || $(MAKE) pack
 
-build-ApiFunction build-InvokeFunction build-QueueFunction build-BusFunction build-ObjectFunction: packed
+build-ApiFunction build-InvokeFunction build-QueueFunction build-BusFunction build-ObjectFunction build-MapFunction: packed
 	@$(PY) -m infra.function_code "$(ARTIFACTS_DIR)"
 
 build-AuthorizerFunction: setup

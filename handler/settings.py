@@ -64,6 +64,7 @@ class Settings:
     results_bus: str | None = None
     bulk_inputs: tuple[str, ...] = BULK_INPUTS
     bulk_outputs: tuple[str, ...] = BULK_OUTPUTS
+    bulk_state_machine: str | None = None
     endpoint: str | None = None
     service: str = SERVICE
     namespace: str = NAMESPACE
@@ -113,6 +114,7 @@ class Settings:
             errors_queue=_queue("MODEL_ERRORS_QUEUE", given.get("MODEL_ERRORS_QUEUE")),
             results_bus=_bus(given.get("MODEL_RESULTS_BUS")),
             **_bulk(given),
+            bulk_state_machine=_state_machine(given.get("MODEL_BULK_STATE_MACHINE")),
             endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
             service=env.get("POWERTOOLS_SERVICE_NAME") or SERVICE,
             function=env.get(LAMBDA_MARK) or None,
@@ -150,6 +152,7 @@ VARIABLES = (
     "MODEL_RESULTS_BUS",
     "MODEL_BULK_INPUTS",
     "MODEL_BULK_OUTPUTS",
+    "MODEL_BULK_STATE_MACHINE",
 )
 
 
@@ -248,6 +251,12 @@ def _prefixes(variable: str, value: str | None, default: tuple[str, ...]) -> tup
         if not re.fullmatch(r"(s3://[^/,]+|file://)/([^,]*/)?", prefix):
             raise SettingsError(f"{variable}: expected s3://bucket/prefix/ or file:///folder/, separated by commas")
     return found
+
+
+def _state_machine(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"arn:[\w-]+:states:[\w-]+:\d{12}:stateMachine:[\w-]+", value):
+        raise SettingsError("MODEL_BULK_STATE_MACHINE: expected the ARN of a state machine")
+    return value
 
 
 def _pins(value: str) -> dict[str, str]:

@@ -135,7 +135,7 @@ ENGINES = {"onnx": {"onnxruntime"}, "joblib": {"sklearn", "scipy", "joblib"}}
 
 
 @pytest.mark.parametrize("engine", ["onnx", "joblib"])
-@pytest.mark.parametrize("edge", ["on_http", "on_invoke", "on_queue", "on_bus", "on_object"])
+@pytest.mark.parametrize("edge", ["on_http", "on_invoke", "on_queue", "on_bus", "on_object", "on_map"])
 def test_a_bundled_model_loads_its_engine_and_no_sdk(edge: str, engine: str, packed: Path) -> None:
     env = {"MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
     found = loaded(f"import handler.{edge}", **env, MODEL_ENGINES=engine)

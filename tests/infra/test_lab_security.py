@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import docker
+import docker  # type: ignore[import-untyped]
 import httpx2
 import pytest
 
