@@ -9,10 +9,11 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from handler import catalogue, dialects, openapi, problems
+from handler import catalogue, openapi, problems
+from handler.dialects import Dialects
 from handler.http_call import HttpCall
 from handler.observe import Call, Observer
 from handler.predict import PATHS, Predict
@@ -40,7 +41,7 @@ def create_app(
     errors = ExceptionMiddleware(guard(app.router), {HTTPException: _http_error})
     app.middleware_stack = HttpCall(errors, observer, settings.cors_origin)
     app.router.routes += [Route(path, Predict(registry, settings, observer), methods=["POST"]) for path in PATHS]
-    app.router.routes += dialects.routes(registry, settings, observer)
+    app.router.routes.append(_Dialects(registry, settings, observer))
     app.add_route("/docs", _docs, methods=["GET"])
     app.add_route("/docs/{name}", _docs, methods=["GET"])
     app.add_route("/", _front(registry, settings), methods=["GET"])
@@ -48,6 +49,20 @@ def create_app(
     for path, describe in catalogue.ROUTES.items():
         app.add_route(path, _reader(describe, registry), methods=["GET"])
     return app
+
+
+class _Dialects(BaseRoute):
+    """A route to whichever dialect a path belongs to."""
+
+    def __init__(self, registry: Registry, settings: Settings, observer: Observer) -> None:
+        self._dialects = Dialects(registry, settings, observer)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        found = self._dialects.find(scope["path"]) if scope["type"] == "http" else None
+        return (Match.NONE, {}) if found is None else (Match.FULL, {"dialect": found})
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await scope["dialect"](scope, receive, send)
 
 
 async def _docs(request: Request) -> Response:
@@ -98,7 +113,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     call.error = f"Http{error.status_code}"
-    detail = {404: "no such path", 405: "no such method for this path"}.get(error.status_code, error.detail)
+    detail = {404: problems.NO_PATH, 405: problems.NO_METHOD}.get(error.status_code, error.detail)
     problem = problems.document(error.status_code, detail, call.identifier)
     body, media = problems.rendered(problem, request.scope)
     return Response(body, error.status_code, dict(error.headers or {}), media)

@@ -9,6 +9,7 @@ from model.errors import ArtifactError, InvalidRows, ModelError, PredictionFaile
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
+NO_PATH, NO_METHOD = "no such path", "no such method for this path"
 # The first class that fits answers.
 STATUS: tuple[tuple[type[ModelError], int], ...] = (
     (InvalidRows, 400),

@@ -1,17 +1,19 @@
 """Other model servers' protocols over the same scorer: each is loaded when its first request comes, or never.
 
-Here is only what tells their paths apart, for that is asked of every request that is not a native prediction.
+Here is only what tells their paths apart, for that is asked of every request that is not a native prediction. None of
+them needs FastAPI, so a cold start for an inference waits for it no more than one for a native prediction does.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
-
-from starlette.routing import BaseRoute, Match
-from starlette.types import ASGIApp, Receive, Scope, Send
+from typing import TYPE_CHECKING
 
 from handler.observe import Observer
 from handler.settings import Dialect, Settings
 from model.registry import Registry
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,27 +36,19 @@ PLACES: dict[Dialect, Place] = {
 }
 
 
-@dataclass(eq=False, slots=True)
-class Lazy(BaseRoute):
-    """A route to a dialect that imports it when it is first needed."""
+class Dialects:
+    """The dialects that are switched on."""
 
-    place: Place
-    registry: Registry
-    settings: Settings
-    observer: Observer
-    _app: ASGIApp | None = field(default=None, init=False)
+    def __init__(self, registry: Registry, settings: Settings, observer: Observer) -> None:
+        self._parts = registry, settings, observer
+        self._places = [PLACES[name] for name in settings.dialects]
+        self._made: dict[str, ASGIApp] = {}
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        path: str = scope.get("path", "")
-        ours = path in self.place.paths or path.startswith(self.place.trees)
-        return (Match.FULL if ours else Match.NONE), {}
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._app is None:
-            self._app = import_module(self.place.module).create(self.registry, self.settings, self.observer)
-        await self._app(scope, receive, send)
-
-
-def routes(registry: Registry, settings: Settings, observer: Observer) -> list[BaseRoute]:
-    """Return the routes of the dialects that are switched on."""
-    return [Lazy(PLACES[name], registry, settings, observer) for name in settings.dialects]
+    def find(self, path: str) -> "ASGIApp | None":
+        """Return the application of the dialect whose path this is, None if it is nobody's."""
+        for place in self._places:
+            if path in place.paths or path.startswith(place.trees):
+                if place.module not in self._made:
+                    self._made[place.module] = import_module(place.module).create(*self._parts)
+                return self._made[place.module]
+        return None

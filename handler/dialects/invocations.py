@@ -7,12 +7,11 @@ Sources: SageMaker developer guide, "Use your own inference code"; mlflow/pyfunc
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.exceptions import HTTPException
-
 from handler import negotiation
 from handler.dialects.wire import Answer, Asked, Dialect, operation, said
 from handler.observe import Observer
 from handler.predict import is_json
+from handler.problems import Refused
 from handler.settings import MIB, Settings
 from model.codec import csv_answer, csv_rows, frames
 from model.codec.caps import check_csv
@@ -60,7 +59,7 @@ async def _request(asked: Asked, scorer: Scorer) -> Request:
         check_csv(body, asked.limits)
         return csv_rows.decode(body, scorer.schema, header=None)
     if not is_json(media):
-        raise HTTPException(415, "expected application/json or text/csv")
+        raise Refused(415, "expected application/json or text/csv")
     frame = frames.decode(await asked.body(), scorer.schema, beside=("params",), bare=True, limits=asked.limits)
     return frame.request
 

@@ -6,19 +6,20 @@ Errors are raised as everywhere; the shape that a dialect gives them is left in 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-from starlette.exceptions import HTTPException
-from starlette.types import Receive, Scope, Send
+from typing import TYPE_CHECKING, Any
 
 from handler import bodies, negotiation, predict
 from handler.observe import Call, Observer
+from handler.problems import NO_METHOD, NO_PATH, Refused
 from handler.settings import Settings
 from model.codec import json_rows
 from model.codec.caps import Limits
 from model.registry import Registry
 from model.rows import Request
 from model.scorer import Prediction, Scorer
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
 
 # curl's -d names a form, and some clients name nothing: servers of these protocols never look.
 _TAKEN_FOR_JSON = frozenset(("application/x-www-form-urlencoded", "application/octet-stream", "text/plain"))
@@ -37,8 +38,8 @@ class Answer:
 class Asked:
     """One request of a dialect: the names in its path, its headers, and its body when it is read."""
 
-    scope: Scope
-    receive: Receive
+    scope: "Scope"
+    receive: "Receive"
     registry: Registry
     settings: Settings
     observer: Observer
@@ -73,18 +74,18 @@ class Asked:
         return await bodies.read(self.receive, self.head, self.settings.max_body_bytes)
 
     def media(self) -> str:
-        """Return the media type of the body; raises HTTPException 415 where its charset is not UTF-8."""
+        """Return the media type of the body; raises Refused 415 where its charset is not UTF-8."""
         return predict.media_type(self.head.get(b"content-type", b"").decode("latin-1"))
 
     async def json(self) -> bytes:
-        """Return a body that has to be JSON; raises HTTPException 415 for what says it is something else."""
+        """Return a body that has to be JSON; raises Refused 415 for what says it is something else."""
         media = self.media()
         if not predict.is_json(media) and media not in _TAKEN_FOR_JSON:
-            raise HTTPException(415, "expected application/json")
+            raise Refused(415, "expected application/json")
         return await self.body()
 
     def accepts(self, *offered: str) -> str:
-        """Return the media type that the caller likes best; raises HTTPException 406."""
+        """Return the media type that the caller likes best; raises Refused 406."""
         accept = self.head.get(b"accept", b"")
         return offered[0] if accept in negotiation.PLAIN else negotiation.choose(accept, offered)
 
@@ -131,7 +132,7 @@ class Dialect:
         self._operations = tuple(operations)
         self._shape = shape
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         scope["error_shape"] = self._shape
         handle, path = self._find(scope)
         scope["call"].fields["operation"] = f"{handle.__module__.rpartition('.')[2]}.{handle.__name__}"
@@ -144,8 +145,8 @@ class Dialect:
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    def _find(self, scope: Scope) -> tuple[Handle, Mapping[str, str | None]]:
-        """Return what answers this method and path; raises HTTPException 404 or 405."""
+    def _find(self, scope: "Scope") -> tuple[Handle, Mapping[str, str | None]]:
+        """Return what answers this method and path; raises Refused 404 or 405."""
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         allowed = []
         for operation in self._operations:
@@ -155,8 +156,8 @@ class Dialect:
             if found:
                 allowed.append(operation.method)
         if allowed:
-            raise HTTPException(405, headers={"allow": ", ".join(allowed)})
-        raise HTTPException(404)
+            raise Refused(405, NO_METHOD, {"allow": ", ".join(allowed)})
+        raise Refused(404, NO_PATH)
 
 
 def said(problem: Mapping[str, Any]) -> str:
