@@ -28,6 +28,22 @@ ROOT = Path(__file__).parents[1]
 BUCKET = "models"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of what `sam build` makes share its folders, so one process runs them all; of the others each file."""
+    for item in items:
+        builds = item.get_closest_marker("sam") or item.get_closest_marker("lab")
+        item.add_marker(pytest.mark.xdist_group("sam" if builds else item.path.name))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a skipped test is a failed run: there everything that a test needs is there, or is missing by mistake."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") == "true" and reporter and reporter.stats.get("skipped"):
+        reporter.write_line("CI=true: skipped tests fail the run", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.fixture(scope="session")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with iris/1.0.0 and babies/1.0.0, trained once a session; read only."""
