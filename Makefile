@@ -11,7 +11,7 @@ ARCH ?= $(if $(ARTIFACTS_DIR),x86_64,$(MACHINE))
 # Say it where the models are on S3.
 FLAVOUR ?=
 FUNCTION ?= ApiFunction
-EVENTS := ApiFunction:http InvokeFunction:invoke QueueFunction:queue BusFunction:bus ObjectFunction:object
+EVENTS := ApiFunction:http InvokeFunction:invoke QueueFunction:queue BusFunction:bus ObjectFunction:object MapFunction:map
 EVENT ?= events/$(patsubst $(FUNCTION):%,%,$(filter $(FUNCTION):%,$(EVENTS))).json
 # More of the template's parameters, such as PARAMETERS='ModelDefault=babies MemorySize=2048'.
 PARAMETERS ?=
@@ -59,16 +59,17 @@ pack: .venv/.runtime ## train and pack the example models that are not packed ye
 run: setup $(if $(MODEL_PATH),,pack) ## serve the models on http://127.0.0.1:8000 (HOST, PORT, MODEL_PATH)
 	@MODEL_DEFAULT=$${MODEL_DEFAULT-$(if $(MODEL_PATH)$(MODEL_STORE),,iris)} exec $(PY) -m handler
 
-test: dev pack ## run the whole test suite
-	@$(PY) -m pytest
+test: dev pack ## run the whole test suite, a process a core
+	@$(PY) -m pytest -n auto --dist loadgroup
 
 # BENCH='--quick' takes two minutes and leaves bench/results.* alone.
 bench: dev ## measure ours beside the tutorial and the floor: table, bench/results.json and .svg (BENCH=--quick)
 	@$(PY) -m bench $(BENCH)
 
-soak: dev pack ## the long runs: every estimator packed, both engines called 30,000 times, scoring killed 200 times
+soak: dev pack ## the long runs: every estimator packed, both engines called 30,000 times, scoring killed 200 times, 200 rollouts
 	@$(PY) -m bench.coverage
 	@$(PY) -m bench.soak
+	@$(PY) -m tests.rollouts
 	@folder=$$(mktemp -d) && $(PY) -m bench.crash artifacts "$$folder" --kills 200; status=$$?; rm -rf "$$folder"; exit $$status
 
 screenshots: dev pack ## take the pictures of the page in docs/ again (needs /usr/bin/chromium)
@@ -126,7 +127,7 @@ clean: ## remove what can be made again, but for .venv and artifacts
 packed: setup
 	@ls artifacts/*/*/manifest.json >/dev/null 2>&1 || $(MAKE) pack
 
-build-ApiFunction build-InvokeFunction build-QueueFunction build-BusFunction build-ObjectFunction build-DeployHookFunction: packed
+build-ApiFunction build-InvokeFunction build-QueueFunction build-BusFunction build-ObjectFunction build-MapFunction build-DeployHookFunction: packed
 	@$(PY) -m infra.function_code "$(ARTIFACTS_DIR)"
 
 build-AuthorizerFunction: setup

@@ -1,6 +1,7 @@
 """`python -m bench.bulk [--mb 100] [--large]`: rows a second on one vCPU, ours beside the obvious script.
 
-For CSV, JSON lines and Parquet, of 30 numbers a row and a forest of 100 trees: bytes → matrix alone, predict alone,
+For CSV, JSON lines and Parquet, of 30 numbers a row, by a linear pipeline and by a forest of 100 trees: bytes → matrix
+alone, predict alone,
 answers → bytes alone, all of it as ObjectFunction does it on file://, and what everybody writes first: pandas in chunks
 with scikit-learn. Each in a process of its own, on one core; with its peak memory. `--large` adds 2 GB of each.
 """
@@ -40,29 +41,46 @@ from model.trust import Trust
 FOLDER = trees.CACHE / "bulk"
 FORMATS = ("csv", "jsonl", "parquet")
 FEATURES, SECONDS, ROUNDS = 30, 2.0, 2
+ESTIMATORS = ("linear", "forest")
 STEPS = ("parse", "predict", "write", "ours", "script")
 OF_BOUND, OF_SCRIPT, FLAT = 0.8, 3.0, 1.25
 
 
 def prepare() -> None:
-    """Train the forest and pack it, once."""
-    if (FOLDER / "models" / "forest").is_dir():
+    """Train the estimators and pack them, once."""
+    if all((FOLDER / "models" / name).is_dir() for name in ESTIMATORS):
         return
     import joblib  # noqa: PLC0415
     from sklearn.datasets import make_classification  # noqa: PLC0415
     from sklearn.ensemble import RandomForestClassifier  # noqa: PLC0415
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+    from sklearn.pipeline import make_pipeline  # noqa: PLC0415
+    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
 
     FOLDER.mkdir(parents=True, exist_ok=True)
     rows, classes = make_classification(3_000, FEATURES, n_informative=8, random_state=0)
-    joblib.dump(RandomForestClassifier(100, max_depth=6, random_state=0).fit(rows, classes), FOLDER / "forest.joblib")
-    command = [sys.executable, "-m", "model", "pack", str(FOLDER / "forest.joblib"), "--to", str(FOLDER / "models")]
-    subprocess.run(command, check=True, capture_output=True)  # noqa: S603
+    estimators = {
+        "linear": make_pipeline(StandardScaler(), LogisticRegression()),
+        "forest": RandomForestClassifier(100, max_depth=6, random_state=0),
+    }
+    for name, estimator in estimators.items():
+        joblib.dump(estimator.fit(rows, classes), FOLDER / f"{name}.joblib")
+        command = [
+            sys.executable,
+            "-m",
+            "model",
+            "pack",
+            str(FOLDER / f"{name}.joblib"),
+            "--to",
+            str(FOLDER / "models"),
+        ]
+        subprocess.run(command, check=True, capture_output=True)  # noqa: S603
 
 
-def scorer() -> Scorer:
+def scorer(name: str) -> Scorer:
     store = Store((FOLDER / "models").as_uri())
-    pins = {"forest/1.0.0": digest(store.read("forest/1.0.0/manifest.json"))}
-    return open_artifact(store, "forest", "1.0.0", Policy(Trust("pinned", pins), engines=("onnx",)))
+    pins = {f"{name}/1.0.0": digest(store.read(f"{name}/1.0.0/manifest.json"))}
+    return open_artifact(store, name, "1.0.0", Policy(Trust("pinned", pins), engines=("onnx",)))
 
 
 def write_input(suffix: str, megabytes: int) -> Path:
@@ -73,7 +91,7 @@ def write_input(suffix: str, megabytes: int) -> Path:
     import arro3.core as arrow  # noqa: PLC0415
     import arro3.io  # noqa: PLC0415
 
-    names = scorer().schema.names
+    names = scorer("forest").schema.names
     rows = np.random.default_rng(0).normal(size=(20_000, FEATURES)).round(6)
     if suffix == "parquet":
         batch = arrow.RecordBatch.from_pydict({n: np.ascontiguousarray(rows[:, i]) for i, n in enumerate(names)})
@@ -108,9 +126,9 @@ def chunks(file: Path, model: Scorer) -> tuple[Any, Iterator[tuple[int, Any]]]:
     return text, Cutter(quoted=text.quoted).chunks(blocks)
 
 
-def alone(step: str, file: Path) -> float:
+def alone(step: str, estimator: str, file: Path) -> float:
     """Return rows a second of one step, the others' inputs ready in memory."""
-    model = scorer()
+    model = scorer(estimator)
     codec, found = chunks(file, model)
     appended = Appended(model.manifest)
     ready = [chunk for _, chunk in islice(found, 40)]
@@ -144,11 +162,11 @@ def alone(step: str, file: Path) -> float:
     return done / elapsed
 
 
-def ours(file: Path) -> float:
+def ours(estimator: str, file: Path) -> float:
     """Return rows a second of the whole run."""
     import shutil  # noqa: PLC0415
 
-    model, out = scorer(), FOLDER / "out"
+    model, out = scorer(estimator), FOLDER / "out"
     shutil.rmtree(out, ignore_errors=True)
     started = time.perf_counter()
     result = run(Objects(), Job(f"file://{file}", f"file://{out}"), model).result
@@ -158,7 +176,7 @@ def ours(file: Path) -> float:
     return result.rows / elapsed
 
 
-def script(file: Path) -> float:
+def script(name: str, file: Path) -> float:
     """Return rows a second of pandas and scikit-learn in chunks of 10,000 rows: predictions and probabilities appended.
 
     pandas reads Parquet by pyarrow only, whole: no script in chunks is obvious there.
@@ -166,7 +184,7 @@ def script(file: Path) -> float:
     import joblib  # noqa: PLC0415
     import pandas as pd  # noqa: PLC0415
 
-    estimator = joblib.load(FOLDER / "forest.joblib")
+    estimator = joblib.load(FOLDER / f"{name}.joblib")
     csv = file.suffix == ".csv"
     reader: Any = pd.read_csv(file, chunksize=10_000) if csv else pd.read_json(file, lines=True, chunksize=10_000)
     done, started = 0, time.perf_counter()
@@ -185,25 +203,26 @@ def script(file: Path) -> float:
     return done / (time.perf_counter() - started)
 
 
-def measure(step: str, file: Path) -> dict[str, float]:
+def measure(step: str, estimator: str, file: Path) -> dict[str, float]:
     """Run one step in a process of its own on one core: rows a second, and its peak memory in MB."""
-    command = [sys.executable, "-m", "bench.bulk", "--step", step, "--file", str(file)]
+    command = [sys.executable, "-m", "bench.bulk", "--step", step, "--estimator", estimator, "--file", str(file)]
     env = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)  # noqa: S603
     found: dict[str, float] = json.loads(done.stdout)
     return found
 
 
-def best(steps: list[str], file: Path) -> dict[str, dict[str, float]]:
+def best(steps: list[str], estimator: str, file: Path) -> dict[str, dict[str, float]]:
     """Run all steps ROUNDS times in turn, and keep each one's fastest: a shared host slows without a trace."""
-    rounds = [{step: measure(step, file) for step in steps} for _ in range(ROUNDS)]
+    rounds = [{step: measure(step, estimator, file) for step in steps} for _ in range(ROUNDS)]
     return {step: max((found[step] for found in rounds), key=lambda figures: figures["rate"]) for step in steps}
 
 
-def one(step: str, file: Path) -> None:
+def one(step: str, estimator: str, file: Path) -> None:
     """Be that process."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    rate = {"ours": ours, "script": script}.get(step, lambda given: alone(step, given))(file)
+    whole = {"ours": ours, "script": script}.get(step)
+    rate = whole(estimator, file) if whole else alone(step, estimator, file)
     sys.stdout.write(json.dumps({"rate": round(rate), "peak": round(peak_memory() / 1e6)}))
 
 
@@ -218,24 +237,33 @@ def bound(figures: dict[str, dict[str, float]]) -> float:
     return 1 / sum(1 / figures[step]["rate"] for step in ("parse", "predict", "write"))
 
 
-def show(results: dict[str, dict[str, dict[str, float]]], large: dict[str, dict[str, float]]) -> bool:
+def show(results: dict[tuple[str, str], dict[str, dict[str, float]]], large: dict[str, dict[str, float]]) -> bool:
     """Print the table; returns whether every target is met."""
     table = Table(title="Objects of rows, thousand rows a second on one core, 30 numbers a row", title_justify="left")
-    for name in ("format", *STEPS, "of the bound", "of the script", "peak MB", "2 GB: rate", "2 GB: peak MB"):
-        table.add_column(name, justify="left" if name == "format" else "right")
+    for name in (
+        "estimator",
+        "format",
+        *STEPS,
+        "of the bound",
+        "of the script",
+        "peak MB",
+        "2 GB: rate",
+        "2 GB: peak MB",
+    ):
+        table.add_column(name, justify="left" if name in {"estimator", "format"} else "right")
     met = True
-    for suffix, figures in results.items():
+    for (estimator, suffix), figures in results.items():
         share = figures["ours"]["rate"] / bound(figures)
         times = figures["ours"]["rate"] / figures["script"]["rate"] if "script" in figures else None
         met &= share >= OF_BOUND and (suffix != "jsonl" or (times or 0) >= OF_SCRIPT)
         rates = [f"{figures[step]['rate'] / 1e3:,.0f}" if step in figures else "–" for step in STEPS]
         cells = [f"{share:.2f}", f"{times:.1f} ×" if times else "–", f"{figures['ours']['peak']:,.0f}"]
-        if suffix in large:
+        if suffix in large and estimator == ESTIMATORS[0]:
             met &= large[suffix]["peak"] <= FLAT * figures["ours"]["peak"]
             cells += [f"{large[suffix]['rate'] / 1e3:,.0f}", f"{large[suffix]['peak']:,.0f}"]
         else:
             cells += ["–", "–"]
-        table.add_row(suffix, *rates, *cells)
+        table.add_row(estimator, suffix, *rates, *cells)
     Console(width=130).print(table)
     Console().print(
         f"Targets: {OF_BOUND:g} of the bound, {OF_SCRIPT:g} × the script in jsonl, memory flat to 2 GB:", met
@@ -250,18 +278,19 @@ def main() -> None:
     parser.add_argument("--large", action="store_true", help="2 GB of each format, too")
     parser.add_argument("--strict", action="store_true")
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
+    parser.add_argument("--estimator", choices=ESTIMATORS, help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.step:
-        one(options.step, options.file)
+        one(options.step, options.estimator, options.file)
         return
     prepare()
     files = {suffix: write_input(suffix, options.mb) for suffix in FORMATS}
     steps = {suffix: [s for s in STEPS if s != "script" or suffix != "parquet"] for suffix in FORMATS}
-    results = {suffix: best(steps[suffix], files[suffix]) for suffix in FORMATS}
+    results = {(e, suffix): best(steps[suffix], e, files[suffix]) for e in ESTIMATORS for suffix in FORMATS}
     large = {}
     if options.large:
-        large = {suffix: measure("ours", write_input(suffix, 2_000)) for suffix in FORMATS}
+        large = {suffix: measure("ours", ESTIMATORS[0], write_input(suffix, 2_000)) for suffix in FORMATS}
     if not show(results, large) and options.strict:
         raise SystemExit(1)
 

@@ -1,4 +1,7 @@
-"""The same application under uvicorn: HOST, PORT, WORKERS, MODEL_STORE and MODEL_DEFAULT from the environment."""
+"""The same application under uvicorn: HOST, PORT, WORKERS, MODEL_STORE and MODEL_DEFAULT from the environment.
+
+`python -m handler bulk s3://in s3://out` starts and follows the stack's state machine instead (`handler/bulk.py`).
+"""
 
 import os
 import subprocess
@@ -66,4 +69,9 @@ def _packed(path: Path, folder: Path, env: dict[str, str]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["bulk"]:
+        from handler import bulk
+
+        bulk.main(sys.argv[2:])
+    else:
+        main()

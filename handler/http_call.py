@@ -3,9 +3,8 @@
 Pure ASGI: a `@app.middleware` costs 200 µs a call, this 2.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from handler import problems
 from handler.observe import Call, Observer
@@ -46,6 +45,7 @@ class HttpCall:
         call = scope["call"] = Call("http", *identifiers(scope))
         call.fields["method"] = scope["method"]
         standing = self._post_headers if scope["method"] == "POST" else self._headers
+        call.left = getattr(scope.get("aws.context"), "get_remaining_time_in_millis", None)
 
         async def send_with_id(message: "Message") -> None:
             if message["type"] == "http.response.start":
@@ -59,7 +59,7 @@ class HttpCall:
         except Exception as error:
             problem = self._problem(error, call)
             if call.status is None:
-                await _answer(send_with_id, problem)
+                await _answer(scope, send_with_id, problem, getattr(error, "headers", None))
         finally:
             self._observer.finish(call)
 
@@ -94,9 +94,10 @@ def identifiers(scope: "Scope") -> tuple[str, str | None]:
     return str(given), own
 
 
-async def _answer(send: "Send", problem: dict[str, Any]) -> None:
-    body = msgspec.json.encode(problem)
-    headers = [(b"content-type", problems.MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+async def _answer(scope: "Scope", send: "Send", problem: dict[str, Any], more: Mapping[str, str] | None) -> None:
+    body, media = problems.rendered(problem, scope)
+    headers = [(b"content-type", media.encode()), (b"content-length", str(len(body)).encode())]
+    headers += [(name.encode(), value.encode()) for name, value in (more or {}).items()]
     if problem["status"] == 503:
         headers.append((b"retry-after", str(problems.RETRY_AFTER_SECONDS).encode()))
     await send({"type": "http.response.start", "status": problem["status"], "headers": headers})

@@ -8,16 +8,15 @@ gc.disable()
 import os
 from typing import Any
 
-from handler import jobs, runtime
+from handler import jobs, runtime, snapshot
 from handler.observe import Call
-from handler.score_object import HandOver, score_object
+from handler.score_object import score_object, successor
 
 _runtime = runtime.start(os.environ)
+snapshot.register(_runtime)
+_hand_over = successor(_runtime)
 gc.freeze()
 gc.enable()
-
-# What takes over an object that does not fit into one call; None raises OutOfTime.
-hand_over: HandOver | None = None
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -28,7 +27,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     try:
         found = jobs.from_object(event, settings.bulk_inputs, settings.bulk_outputs)
         left = lambda: context.get_remaining_time_in_millis() / 1000  # noqa: E731
-        return {"objects": [score_object(job, _runtime, call, left, hand_over) for job in found]}
+        return {"objects": [score_object(job, _runtime, call, left, _hand_over) for job in found]}
     except Exception as error:
         call.error = type(error).__name__
         raise

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -10,6 +10,9 @@ from handler.observe import Call
 from handler.runtime import Runtime
 from model.bulk.job import Job, permit
 from model.errors import OutOfTime
+
+if TYPE_CHECKING:
+    from model.bulk.progress import Progress
 
 # The state machine takes over what does not fit: given the job, it says what became of it.
 HandOver = Callable[[Job], dict[str, Any]]
@@ -25,22 +28,14 @@ def score_object(
     the other errors of `model.bulk.run`, by name.
     """
     from model.bulk.objects import Objects  # noqa: PLC0415  -- what only bulk needs is in a layer of its own
-    from model.bulk.progress import Deadline, Progress  # noqa: PLC0415
+    from model.bulk.progress import Deadline  # noqa: PLC0415
     from model.bulk.run import run  # noqa: PLC0415
 
     settings = runtime.settings
     permit(job, settings.bulk_inputs, settings.bulk_outputs)
     scorer = runtime.registry.scorer(job.model, job.model_version)
     call.model, call.version = scorer.manifest.name, scorer.manifest.version
-    told = [time.monotonic()]
-
-    def tell(progress: Progress) -> None:
-        if time.monotonic() - told[0] >= LINE_SECONDS:
-            told[0] = time.monotonic()
-            share = round(progress.done / max(progress.total, 1), 3)
-            known = {"share": share, "rows": progress.rows, "bad_rows": progress.errors, "input": job.input}
-            runtime.observer.logger.info("scoring", extra={"fields": {**known, "seconds_left": progress.remaining}})
-
+    tell = progress_lines(runtime, job.input)
     try:
         outcome = run(Objects(settings.endpoint), job, scorer, progress=tell, deadline=Deadline(seconds_left))
     except OutOfTime:
@@ -55,3 +50,31 @@ def score_object(
         answer |= {"output": [part.url for part in result.parts], "errors_file": result.errors_url}
         answer["timings"] = msgspec.to_builtins(result.timings)
     return answer
+
+
+def successor(runtime: Runtime) -> HandOver | None:
+    """Return what takes over an object that does not fit into one call: the state machine that the settings name."""
+    machine = runtime.settings.bulk_state_machine
+    if machine is None:
+        return None
+
+    def hand_over(job: Job) -> dict[str, Any]:
+        from handler import start_machine  # noqa: PLC0415
+
+        return start_machine.start(job, machine)
+
+    return hand_over
+
+
+def progress_lines(runtime: Runtime, url: str) -> "Callable[[Progress], None]":
+    """Return what is told of a part's progress and logs a line of it now and then."""
+    told = [time.monotonic()]
+
+    def tell(progress: "Progress") -> None:
+        if time.monotonic() - told[0] >= LINE_SECONDS:
+            told[0] = time.monotonic()
+            share = round(progress.done / max(progress.total, 1), 3)
+            known = {"share": share, "rows": progress.rows, "bad_rows": progress.errors, "input": url}
+            runtime.observer.logger.info("scoring", extra={"fields": {**known, "seconds_left": progress.remaining}})
+
+    return tell

@@ -13,6 +13,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from handler import runtime
 from handler.api import create_app
+from handler.local import Guard, compressed
 from handler.observe import Call, Observer, is_fault
 from handler.settings import Settings
 
@@ -61,10 +62,11 @@ def create(env: Mapping[str, str] = os.environ) -> "ASGIApp":
     """Return what uvicorn serves, in each of its processes; raises SettingsError."""
     own = CollectorRegistry()
     observe: Callable[[Settings], Observer] = lambda settings: PrometheusObserver(settings, own)  # noqa: E731
-    started = runtime.start(env, observe)
+    started = runtime.start(env, observe=observe)
     told = own
     if MULTIPROCESS in env:
         told = CollectorRegistry()
         MultiProcessCollector(told)  # type: ignore[no-untyped-call]
-    app = create_app(started.registry, started.settings, started.observer)
-    return WithMetrics(app, make_asgi_app(told))
+    key = started.settings.api_key
+    app = create_app(started.registry, started.settings, started.observer, lambda routes: Guard(routes, key))
+    return WithMetrics(compressed(app), make_asgi_app(told))

@@ -11,7 +11,12 @@ from model.manifest import EngineName, is_name
 
 Mode = Literal["bundled", "pinned", "signed", "labelled"]
 Mismatch = Literal["refuse", "warn"]
+Dialect = Literal["open-inference", "invocations", "tf-serving"]
+DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 MIB = 1024 * 1024
+REFRESH_SECONDS = 60
+# The rest is for the runtime, the libraries (up to 250 MB) and the requests.
+MODELS_SHARE = 0.6
 SERVICE, NAMESPACE = "sklearn-on-lambda", "SklearnOnLambda"
 _PUBLIC_KEY = re.compile(r"ed25519:[A-Za-z0-9+/]{43}=")
 # The example in the layer that only bulk functions have, and a place to write that is gone with the function.
@@ -27,10 +32,11 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a deployment decides: each field is the variable MODEL_<NAME>, but the last six, which have usual names.
+    """What a deployment decides: each field is the variable MODEL_<NAME>, but the last nine, which have usual names.
 
     `endpoint` is AWS_ENDPOINT_URL; `service` and `namespace` are Powertools' own variables; `function` is Lambda's name
-    for the function, None elsewhere; `function_mb` is its memory, 0 elsewhere, and `vcpus` follows from it, at least 1.
+    for the function, None elsewhere; `function_mb` is its memory, 0 elsewhere, and `vcpus` follows from it, at least 1;
+    `credentials_uri` is the container credentials endpoint, which SnapStart has instead of keys.
     """
 
     store: str
@@ -43,12 +49,22 @@ class Settings:
     max_body_bytes: int = 6 * MIB
     max_rows: int = 10_000
     cors_origin: str | None = None
+    refresh_seconds: int = 0
+    refresh_budget_ms: int = 1_000
+    memory_mb: int | None = None
+    max_columns: int = 1_000
+    max_string: int = 65_536
+    max_depth: int = 32
+    max_digits: int = 1_000
+    dialects: tuple[Dialect, ...] = DIALECTS
+    api_key: str | None = field(default=None, repr=False)
     path: Path | None = None
     results_queue: str | None = None
     errors_queue: str | None = None
     results_bus: str | None = None
     bulk_inputs: tuple[str, ...] = BULK_INPUTS
     bulk_outputs: tuple[str, ...] = BULK_OUTPUTS
+    bulk_state_machine: str | None = None
     deploy_http: str | None = None
     deploy_invoke: str | None = None
     endpoint: str | None = None
@@ -57,6 +73,9 @@ class Settings:
     function: str | None = None
     vcpus: int = 1
     function_mb: int = 0
+    snap_start: bool = False
+    credentials_uri: str | None = None
+    credentials_token: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -68,6 +87,8 @@ class Settings:
         path = given.get("MODEL_PATH")
         if path and LAMBDA_MARK in env:
             raise SettingsError("MODEL_PATH: for local use only; pack the file and deploy the artifact")
+        if given.get("MODEL_API_KEY") and LAMBDA_MARK in env:
+            raise SettingsError("MODEL_API_KEY: for local use only; on AWS the API's gateway asks for keys")
         return cls(
             store=_store(given.get("MODEL_STORE"), on_lambda=LAMBDA_MARK in env),
             default=_name("MODEL_DEFAULT", given.get("MODEL_DEFAULT")),
@@ -82,11 +103,21 @@ class Settings:
             max_body_bytes=_count("MODEL_MAX_BODY_BYTES", given.get("MODEL_MAX_BODY_BYTES"), 6 * MIB),
             max_rows=_count("MODEL_MAX_ROWS", given.get("MODEL_MAX_ROWS"), 10_000),
             cors_origin=_origin(given.get("MODEL_CORS_ORIGIN")),
+            refresh_seconds=_refresh(given),
+            refresh_budget_ms=_count("MODEL_REFRESH_BUDGET_MS", given.get("MODEL_REFRESH_BUDGET_MS"), 1_000),
+            memory_mb=_memory(given.get("MODEL_MEMORY_MB"), env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")),
+            max_columns=_count("MODEL_MAX_COLUMNS", given.get("MODEL_MAX_COLUMNS"), 1_000),
+            max_string=_count("MODEL_MAX_STRING", given.get("MODEL_MAX_STRING"), 65_536),
+            max_depth=_count("MODEL_MAX_DEPTH", given.get("MODEL_MAX_DEPTH"), 32),
+            max_digits=_count("MODEL_MAX_DIGITS", given.get("MODEL_MAX_DIGITS"), 1_000),
+            dialects=_dialects(given.get("MODEL_DIALECTS")),
+            api_key=_key(given.get("MODEL_API_KEY")),
             path=Path(path) if path else None,
             results_queue=_queue("MODEL_RESULTS_QUEUE", given.get("MODEL_RESULTS_QUEUE")),
             errors_queue=_queue("MODEL_ERRORS_QUEUE", given.get("MODEL_ERRORS_QUEUE")),
             results_bus=_bus(given.get("MODEL_RESULTS_BUS")),
             **_bulk(given),
+            bulk_state_machine=_state_machine(given.get("MODEL_BULK_STATE_MACHINE")),
             deploy_http=_version("MODEL_DEPLOY_HTTP", given.get("MODEL_DEPLOY_HTTP")),
             deploy_invoke=_version("MODEL_DEPLOY_INVOKE", given.get("MODEL_DEPLOY_INVOKE")),
             endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
@@ -95,6 +126,9 @@ class Settings:
             vcpus=max(1, int(env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE") or 0) // _VCPU_MB),
             namespace=env.get("POWERTOOLS_METRICS_NAMESPACE") or NAMESPACE,
             function_mb=int(env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE") or 0),
+            snap_start=env.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start",
+            credentials_uri=None if "AWS_ACCESS_KEY_ID" in env else env.get("AWS_CONTAINER_CREDENTIALS_FULL_URI"),
+            credentials_token=env.get("AWS_CONTAINER_AUTHORIZATION_TOKEN"),
         )
 
 
@@ -109,12 +143,22 @@ VARIABLES = (
     "MODEL_MAX_BODY_BYTES",
     "MODEL_MAX_ROWS",
     "MODEL_CORS_ORIGIN",
+    "MODEL_REFRESH_SECONDS",
+    "MODEL_REFRESH_BUDGET_MS",
+    "MODEL_MEMORY_MB",
+    "MODEL_MAX_COLUMNS",
+    "MODEL_MAX_STRING",
+    "MODEL_MAX_DEPTH",
+    "MODEL_MAX_DIGITS",
+    "MODEL_DIALECTS",
+    "MODEL_API_KEY",
     "MODEL_PATH",
     "MODEL_RESULTS_QUEUE",
     "MODEL_ERRORS_QUEUE",
     "MODEL_RESULTS_BUS",
     "MODEL_BULK_INPUTS",
     "MODEL_BULK_OUTPUTS",
+    "MODEL_BULK_STATE_MACHINE",
     "MODEL_DEPLOY_HTTP",
     "MODEL_DEPLOY_INVOKE",
 )
@@ -154,6 +198,24 @@ def _engines(value: str | None) -> tuple[EngineName, ...] | None:
     for name in names:
         _choice("MODEL_ENGINES", name, get_args(EngineName))
     return tuple(cast(EngineName, name) for name in names)
+
+
+def _dialects(value: str | None) -> tuple[Dialect, ...]:
+    """Read dialects separated by commas, or "none"; unset means all."""
+    if value is None:
+        return DIALECTS
+    names = [name.strip() for name in value.split(",")]
+    if names == ["none"]:
+        return ()
+    for name in names:
+        _choice("MODEL_DIALECTS", name, (*DIALECTS, "none"))
+    return tuple(name for name in DIALECTS if name in names)
+
+
+def _key(value: str | None) -> str | None:
+    if value is not None and not (value.isascii() and value.isprintable() and len(value) >= 20):
+        raise SettingsError("MODEL_API_KEY: expected at least 20 printable ASCII characters, as API Gateway demands")
+    return value
 
 
 def _count(variable: str, value: str | None, default: int) -> int:
@@ -205,6 +267,12 @@ def _prefixes(variable: str, value: str | None, default: tuple[str, ...]) -> tup
     return found
 
 
+def _state_machine(value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"arn:[\w-]+:states:[\w-]+:\d{12}:stateMachine:[\w-]+", value):
+        raise SettingsError("MODEL_BULK_STATE_MACHINE: expected the ARN of a state machine")
+    return value
+
+
 def _pins(value: str) -> dict[str, str]:
     """Read "iris/1.0.0=sha256:…,babies/1.0.0=sha256:…"."""
     pins = {}
@@ -224,3 +292,25 @@ def _public_keys(value: str, trust: str | None) -> tuple[str, ...]:
     if trust == "signed" and not keys:
         raise SettingsError("MODEL_PUBLIC_KEYS: expected at least one public key, for MODEL_TRUST is signed")
     return keys
+
+
+def _refresh(given: Mapping[str, str]) -> int:
+    """Read the seconds between two looks at a label file: by default 60 for S3, and 0 (never) for a folder.
+
+    Pins name digests, so that nothing but a deployment can change what is served.
+    """
+    value, pinned = given.get("MODEL_REFRESH_SECONDS"), given.get("MODEL_TRUST") == "pinned"
+    if value is None:
+        return REFRESH_SECONDS if given.get("MODEL_STORE", "").startswith("s3://") and not pinned else 0
+    if not value.isascii() or not value.isdigit():
+        raise SettingsError("MODEL_REFRESH_SECONDS: expected a whole number, 0 for never")
+    if pinned and int(value):
+        raise SettingsError("MODEL_REFRESH_SECONDS: expected 0 with MODEL_TRUST=pinned, where the deployment decides")
+    return int(value)
+
+
+def _memory(value: str | None, function_mb: str | None) -> int | None:
+    """Read the MB that models may take; on Lambda by default MODELS_SHARE of the function's memory."""
+    if value is not None:
+        return _count("MODEL_MEMORY_MB", value, 0)
+    return int(int(function_mb) * MODELS_SHARE) if function_mb and function_mb.isdigit() else None

@@ -18,7 +18,8 @@ ModelError
 │   ├── InputChanged           another version was written while this one was read
 │   ├── AccessDenied           the store forbids reading the input or writing the output
 │   ├── StoreUnavailable       the store is throttled, slow or does not answer
-│   └── OutOfTime              what is left of the call does not suffice
+│   ├── OutOfTime              what is left of the call does not suffice
+│   └── TooManyFailed          more ranges of the object failed than the deployment tolerates
 ├── PackingRefused         the packer's: the estimator file cannot become an artifact as it is
 ├── PublishingRefused      the publisher's: the version is taken, or a promotion would break what is live
 └── LabelsMoved            the mover's: somebody else moved a label meanwhile
@@ -84,9 +85,13 @@ class ArtifactUntrusted(ArtifactError):
 
 
 class ArtifactUnavailable(ArtifactError):
-    """The store is unreachable, slow or refuses access."""
+    """The store is unreachable, slow or refuses access.
+
+    `progress` says that some of what was asked has arrived and is kept: the next attempt has less to read.
+    """
 
     retryable = True
+    progress: bool = False
 
 
 class PredictionFailed(ModelError):
@@ -129,6 +134,10 @@ class OutOfTime(BulkError):
     """The object does not fit into what is left of this call, by its size and the measured pace."""
 
     retryable = True
+
+
+class TooManyFailed(BulkError):
+    """More ranges failed than are tolerated, so nothing is committed; what was scored waits for a redrive."""
 
 
 class PackingRefused(ModelError):

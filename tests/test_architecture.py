@@ -41,15 +41,17 @@ BUILD_TIME = {
     "shelf",
     "skops_audit",
 }
-HANDLER_MAY = {"registry", "scorer", "manifest", "rows", "codec", "bulk", "store", "drift", "errors"}
+HANDLER_MAY = {"registry", "scorer", "manifest", "rows", "codec", "bulk", "store", "drift", "errors", "options"}
 # What the composition root and the documents need beside: who is trusted, and a feature in words.
 HANDLER_MAY_TOO = {
-    "runtime": {"artifact", "trust"},
+    "runtime": {"artifact", "trust", "serving_store", "credentials"},
     "openapi": {"faults"},
     "page": set[str](),
     "deploy_check": {"golden"},
 }
 PURE = (
+    "routing",
+    "cache",
     "codec",
     "rows",
     "faults",
@@ -134,7 +136,7 @@ ENGINES = {"onnx": {"onnxruntime"}, "joblib": {"sklearn", "scipy", "joblib"}}
 
 
 @pytest.mark.parametrize("engine", ["onnx", "joblib"])
-@pytest.mark.parametrize("edge", ["on_http", "on_invoke", "on_queue", "on_bus", "on_object"])
+@pytest.mark.parametrize("edge", ["on_http", "on_invoke", "on_queue", "on_bus", "on_object", "on_map"])
 def test_a_bundled_model_loads_its_engine_and_no_sdk(edge: str, engine: str, packed: Path) -> None:
     env = {"MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
     found = loaded(f"import handler.{edge}", **env, MODEL_ENGINES=engine)
@@ -182,6 +184,35 @@ def test_only_the_authorizer_imports_what_only_its_zip_has(file: Path) -> None:
     assert not own or {name for name in names if name.startswith(("handler.", "model."))} == {
         name for name in names if name.startswith("handler.authorizer")
     }
+
+
+DIALECTS = {"open_inference": "/v2", "invocations": "/ping", "tf_serving": "/v1/models"}
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_dialect_is_imported_by_its_first_request_only(name: str, packed: Path) -> None:
+    call = """
+import json, sys
+from handler.on_http import handler
+event = json.load(open({event!r}))
+def ask(path):
+    return handler(event | {{"path": path, "httpMethod": "GET" if path != "/predict" else "POST"}}, None)["statusCode"]
+lazy = ("handler.dialects.", "handler.docs", "handler.query", "handler.proxy_events", "model.codec.csv",
+        "model.codec.tensors", "model.codec.frames", "zlib")
+def loaded():
+    return {{name for name in sys.modules if name.startswith(lazy)}} - before
+before = set()
+before = {{name for name in loaded() if name == "zlib"}}
+print(ask("/predict"), *sorted(loaded() - {{"handler.dialects.contract"}}))
+print(ask({path!r}), *sorted(name for name in loaded() if name.startswith("handler.dialects.")))
+""".format(event=str(ROOT / "tests/infra/events/apigateway-v1.json"), path=DIALECTS[name])
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris"}
+    result = subprocess.run([sys.executable, "-c", call], env=env, capture_output=True, text=True, check=True)
+    first, second = (line.split() for line in result.stdout.splitlines() if not line.startswith("{"))
+    assert first == ["200"]
+    assert second[0] == "200"
+    assert f"handler.dialects.{name}" in second
+    assert not {f"handler.dialects.{other}" for other in DIALECTS if other != name} & set(second)
 
 
 def test_the_command_line_helps_and_inspects_without_an_engine(packed: Path) -> None:

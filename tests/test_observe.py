@@ -11,6 +11,8 @@ from handler.observe import Call, Observer, is_fault, process_age
 from handler.price import PER_GB_SECOND, MicroUsd
 from handler.settings import Settings
 from model import errors
+from model.labels import Label
+from model.registry import Refreshed
 from tests.conftest import LogLines
 
 
@@ -98,3 +100,16 @@ def test_outside_lambda_the_line_is_still_whole(log_lines: LogLines) -> None:
         "none",
         "none",
     )
+
+
+def test_a_degraded_model_is_counted_by_every_dimension_that_is_announced(log_lines: LogLines) -> None:
+    """DegradedAlarm looks by function alone; without `version` in it CloudWatch would drop the line."""
+    fault: dict[Label, errors.ArtifactError] = {"live": errors.ArtifactCorrupt("altered")}
+    for settings in (Settings.from_env({}), Settings(store="file:///x", function="demo-ApiFunction-x")):
+        Observer(settings).refreshed(Refreshed("iris", 0.01, {}, fault, "1.0.0"))
+    for line, function in zip(log_lines(), ("local", "demo-ApiFunction-x"), strict=True):
+        (directive,) = line["_aws"]["CloudWatchMetrics"]
+        assert directive["Dimensions"] == [["function_name"], ["function_name", "model", "version"]]
+        assert (line["function_name"], line["model"], line["version"]) == (function, "iris", "1.0.0")
+        assert (line["Degraded"], line["Swaps"]) == (1, 0)
+        assert [metric["Name"] for metric in directive["Metrics"]] == ["Swaps", "Degraded"]

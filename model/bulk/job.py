@@ -14,7 +14,7 @@ SUFFIXES: dict[str, FormatName] = {
     ".ndjson": "json-lines",
     ".parquet": "parquet",
 }
-MANIFEST = "_manifest.json"
+MANIFEST, PARTIAL = "_manifest.json", "_partial.json"
 _URL = re.compile(r"(s3://[^/?#]+|file://)/(.+)", re.DOTALL)
 
 

@@ -8,7 +8,7 @@ import hashlib
 import shutil
 import zlib
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -136,6 +136,19 @@ class Objects:
             except FileNotFoundError:
                 return
 
+    def delete_all(self, urls: Sequence[str]) -> None:
+        """Remove objects, in S3 a thousand a request; those that are gone already are no error."""
+        for url in urls:
+            if place(url).root == "file://":
+                self.delete(url)
+        keys: dict[str, list[str]] = {}
+        for where in map(place, urls):
+            if where.root != "file://":
+                keys.setdefault(where.root, []).append(where.key)
+        for root, found in keys.items():
+            with translated(root):
+                obstore.delete(self._store(Place(root, found[0])), found)
+
     def drop_folder(self, url: str) -> None:
         """Remove all below a prefix; of a local one also what a killed writer left unfinished, which no listing shows.
 
@@ -144,8 +157,7 @@ class Objects:
         if url.startswith("file:///"):
             shutil.rmtree(Path(unquote(url.removeprefix("file://"))), ignore_errors=True)
             return
-        for found in self.list(url):
-            self.delete(found)
+        self.delete_all(self.list(url))
 
     def sweep_unfinished(self, url: str, kept: str) -> None:
         """Of a local prefix, remove the folders but one: killed writers leave files in them that no listing shows."""

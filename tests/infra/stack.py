@@ -36,6 +36,8 @@ def packaged() -> dict[str, Json]:
     for name, resource in template["Resources"].items():
         if resource["Type"] == "AWS::Serverless::LayerVersion":
             resource["Properties"]["ContentUri"] = f"s3://deploy/{name}-0"
+        if resource["Type"] == "AWS::Serverless::StateMachine":
+            resource["Properties"]["DefinitionUri"] = f"s3://deploy/{name}-0"
     return template
 
 

@@ -6,9 +6,11 @@ deployed API asks for them is in test_security.py.
 """
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import docker  # type: ignore[import-untyped]
 import httpx2
 import pytest
 
@@ -22,10 +24,18 @@ pytestmark = [pytest.mark.sam, pytest.mark.lab]
 
 @pytest.fixture(scope="module")
 def issuer(lab: None) -> Iterator[Issuer]:
-    """An issuer that containers reach, by the name that `sam local` gives this machine."""
+    """An issuer that containers reach."""
     with running("0.0.0.0") as found:
-        found.url = found.named = found.url.replace("127.0.0.1", "host.docker.internal")
+        found.url = found.named = found.url.replace("127.0.0.1", this_machine())
         yield found
+
+
+def this_machine() -> str:
+    """Return where containers find this machine: their bridge's gateway on Linux, Docker Desktop's name elsewhere."""
+    if sys.platform != "linux":
+        return "host.docker.internal"
+    (network,) = docker.from_env().networks.get("bridge").attrs["IPAM"]["Config"]
+    return str(network["Gateway"])
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,7 @@ SERVICES = {
     "AWS::Logs": "logs",
     "AWS::S3": "s3",
     "AWS::SQS": "sqs",
+    "AWS::StepFunctions": "states",
 }
 
 

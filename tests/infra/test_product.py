@@ -194,6 +194,13 @@ WILDCARDS = {
     ("ObjectAccess", "s3:PutObject"): "objects below the output prefix",
     ("ObjectAccess", "s3:DeleteObject"): "objects below the output prefix",
     ("ObjectAccess", "s3:AbortMultipartUpload"): "objects below the output prefix",
+    ("BulkStateMachineRole", "states:DescribeExecution"): "executions of this machine",
+    ("BulkStateMachineRole", "states:StopExecution"): "executions of this machine",
+    ("BulkStateMachineRole", "states:RedriveExecution"): "executions of this machine",
+    ("BulkStateMachineRole", "s3:GetObject"): "objects below the output prefix",
+    ("BulkStateMachineRole", "s3:PutObject"): "objects below the output prefix",
+    ("BulkStateMachineRole", "s3:ListMultipartUploadParts"): "objects below the output prefix",
+    ("BulkStateMachineRole", "s3:AbortMultipartUpload"): "objects below the output prefix",
 }
 
 

@@ -2,6 +2,7 @@
 
 import re
 
+from model import errors as model_errors
 from tests.infra.stack import ROOT, translate
 
 TEXT = (ROOT / "docs" / "runbook.md").read_text()
@@ -24,6 +25,6 @@ def test_what_it_names_is_there() -> None:
     known = {*template["Parameters"], *template["Resources"]}
     named = set(re.findall(r"`([A-Z][a-z]\w*[A-Z]\w+)(?:=\w+)?`", TEXT))
     metrics = {"ColdStart", "ColdStartTime", "PriceMicroUSD", "RefreshTime"}
-    errors = {name for name in named if name.startswith(("Artifact", "Prediction", "Function"))}
+    classes = {name for name, value in vars(model_errors).items() if isinstance(value, type)} | {"FunctionFailed"}
     hooks = {"BeforeAllowTraffic", "AllAtOnce"}
-    assert named - errors - metrics - hooks <= known
+    assert named - classes - metrics - hooks <= known

@@ -15,6 +15,7 @@ FUNCTIONS = {
     "QueueFunction": ("handler.on_queue.handler", 60),
     "BusFunction": ("handler.on_bus.handler", 60),
     "ObjectFunction": ("handler.on_object.handler", 900),
+    "MapFunction": ("handler.on_map.handler", 900),
 }
 LOGS, ROLES = ({name: name.replace("Function", kind) for name in FUNCTIONS} for kind in ("Logs", "Role"))
 # Where replies go: set by a trigger that is switched on (tests/infra/test_template_events.py).
@@ -51,7 +52,7 @@ def test_the_functions(stack: dict[str, Any]) -> None:
         assert [re.sub(r"\w{10}>$", ">", layer) for layer in function["Layers"]] == [
             "<DependenciesLayer>",
             "<ModelLayer>",
-            *(["<BulkLayer>"] if name == "ObjectFunction" else []),
+            *(["<BulkLayer>"] if name in {"ObjectFunction", "MapFunction"} else []),
         ]
         assert function["LoggingConfig"] == {"LogGroup": f"<{LOGS[name]}>"}
         assert function["Role"] == f"<{ROLES[name]}.Arn>"
@@ -67,6 +68,7 @@ def test_the_environment_of_each_function(stack: dict[str, Any]) -> None:
             "MODEL_DEFAULT": "iris",
             "MODEL_TRUST": "bundled",
             "MODEL_PINS": "",
+            "MODEL_REFRESH_SECONDS": "",
             "MODEL_PUBLIC_KEYS": "",
             "POWERTOOLS_SERVICE_NAME": "demo",
             "POWERTOOLS_METRICS_NAMESPACE": "demo",
@@ -141,8 +143,7 @@ def test_a_role_may_write_its_own_logs_and_nothing_else(store: str) -> None:
     assert set(roles) == set(ROLES.values()) | DEPLOY_ROLES
     for name, role in ((name, role) for name, role in roles.items() if name not in DEPLOY_ROLES):
         assert "ManagedPolicyArns" not in role
-        own = role["Policies"] if name != "ObjectRole" else role["Policies"][:1]
-        assert [policy["PolicyDocument"]["Statement"] for policy in own] == [
+        assert [policy["PolicyDocument"]["Statement"] for policy in role["Policies"]] == [
             [
                 {
                     "Effect": "Allow",
@@ -213,7 +214,7 @@ def test_the_store_is_checked_before_anything_is_made(store: str, fits: bool) ->
 
 def test_the_outputs_name_the_url_and_the_aliases() -> None:
     always = {name for name, output in packaged()["Outputs"].items() if "Condition" not in output}
-    assert always == {"Url", "ApiFunctionAlias", "InvokeFunctionAlias", "ObjectFunctionAlias"}
+    assert always == {"Url", "ApiFunctionAlias", "InvokeFunctionAlias", "ObjectFunctionAlias", "MapFunctionAlias"}
 
 
 def test_each_sample_event_is_read_by_a_function() -> None:
@@ -234,7 +235,11 @@ def test_the_object_function_reads_its_input_and_writes_its_output_and_nothing_e
         (["s3:GetObject", "s3:GetObjectVersion"], f"{bucket}/rows/*"),
         (["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], f"{bucket}/scored/*"),
         ("s3:ListBucket", bucket),
+    ]
+    handover = of_type(stack, "AWS::IAM::Policy")["ObjectHandover"]["PolicyDocument"]["Statement"]
+    assert [(s["Action"], s["Resource"]) for s in handover] == [
         ("sqs:SendMessage", "<ObjectFailures.Arn>"),
+        ("states:StartExecution", "<BulkStateMachine>"),
     ]
     assert policy["PolicyDocument"]["Statement"][2]["Condition"] == {
         "StringLike": {"s3:prefix": ["rows/*", "scored/*"]}
@@ -257,7 +262,9 @@ def test_objects_below_the_input_prefix_start_the_alias_and_failures_are_kept() 
     assert bucket["NotificationConfiguration"]["EventBridgeConfiguration"] == {"EventBridgeEnabled": True}
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
-    assert bucket["LifecycleConfiguration"]["Rules"][0]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    stale, runs, _ = bucket["LifecycleConfiguration"]["Rules"]
+    assert stale["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert (runs["Prefix"], runs["ExpirationInDays"]) == ("out/_runs/", 15)
     (statement,) = of_type(stack, "AWS::S3::BucketPolicy")["BulkBucketPolicy"]["PolicyDocument"]["Statement"]
     assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 

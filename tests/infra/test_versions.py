@@ -17,6 +17,7 @@ CHANGED = {
     "ModelPublicKeys": "ed25519:0",
     "Architecture": "arm64",
     "MemorySize": "2048",
+    "RefreshSeconds": "10",
     "LogRetentionDays": "7",
     "ThrottleRate": "7",
     "ThrottleBurst": "7",
@@ -54,13 +55,16 @@ CHANGED = {
     "ObjectTrigger": "own",
     "InputPrefix": "here/",
     "OutputPrefix": "there/",
+    "BulkPartBytes": "8388608",
+    "BulkConcurrency": "7",
+    "BulkToleratedPercent": "7",
 }
 
 
 def versions(parameters: dict[str, str] | None = None, edit: Edit | None = None) -> set[str]:
     """The logical ids of the published versions: CloudFormation publishes one whenever there is a new id."""
     found = set(of_type(translate(parameters, edit)["Resources"], VERSION))
-    assert len(found) == 5
+    assert len(found) == 6
     return found
 
 
