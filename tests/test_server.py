@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 
+from handler.server import create
 from tests.conftest import ROOT
 from tests.test_architecture import loaded
 
@@ -132,3 +134,13 @@ def test_a_wrong_number_is_told(name: str, value: str, packed: Path) -> None:
 def test_lambda_imports_nothing_of_it(edge: str, packed: Path) -> None:
     found = loaded(f"import handler.{edge}", MODEL_STORE=packed.as_uri(), MODEL_DEFAULT="iris")
     assert not found & {"prometheus_client", "uvicorn"}
+
+
+def test_a_key_is_asked_for_but_for_health_and_metrics(packed: Path) -> None:
+    with TestClient(
+        create({"MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris", "MODEL_API_KEY": "k" * 20})
+    ) as one:
+        json = {"content-type": "application/json"}
+        assert one.post("/predict", content=IRIS, headers=json).status_code == 403
+        assert one.post("/predict", content=IRIS, headers=json | {"x-api-key": "k" * 20}).status_code == 200
+        assert one.get("/health/ready").status_code == one.get("/metrics").status_code == 200
