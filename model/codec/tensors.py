@@ -93,10 +93,13 @@ def decode(body: bytes, schema: RowSchema, limits: caps.Limits = caps.DEFAULT) -
     outputs = _outputs(found.outputs, schema)
     rows = _rows(found.inputs, schema, limits)
     threshold = (found.parameters or {}).get("threshold")
-    if threshold is not None:
-        if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
-            raise InvalidRows((Fault("/parameters/threshold", "expected a number from 0 to 1"),))
+    if threshold is not None and not _is_share(threshold):
+        raise InvalidRows((Fault("/parameters/threshold", "expected a number from 0 to 1"),))
     return Inference(Request(rows.rows, rows.single, outputs, None, threshold), found.id)
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 @lru_cache
