@@ -24,7 +24,7 @@ def main() -> None:
             started = runtime.start(env)
         except SettingsError as error:
             sys.exit(f"settings: {error}")
-        app = create_app(started.registry, started.settings, started.observer)
+        app = create_app(started.registry, started.settings, started.observer, started.recorder)
         host, port = env.get("HOST") or "127.0.0.1", int(env.get("PORT") or 8000)
         print(f"http://{host}:{port} (documentation under /docs, Ctrl-C stops)", file=sys.stderr)
         uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)

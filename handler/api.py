@@ -1,7 +1,7 @@
 """The application: the native HTTP routes over the registry, and what their errors become."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
@@ -19,10 +19,15 @@ from handler.settings import Settings
 from model.codec import json_rows
 from model.registry import Registry
 
+if TYPE_CHECKING:
+    from handler.records import Recorder
+
 TITLE = "scikit-learn on AWS Lambda"
 
 
-def create_app(registry: Registry, settings: Settings, observer: Observer) -> FastAPI:
+def create_app(
+    registry: Registry, settings: Settings, observer: Observer, recorder: "Recorder | None" = None
+) -> FastAPI:
     """Return the application; building it loads nothing, the registry does."""
     # FastAPI asks OpenTelemetry's providers on every call whether anybody configured them: 30 µs.
     silent: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
@@ -33,7 +38,11 @@ def create_app(registry: Registry, settings: Settings, observer: Observer) -> Fa
     # its own. HttpCall answers whatever happens.
     errors = ExceptionMiddleware(app.router, {HTTPException: _http_error})
     app.middleware_stack = HttpCall(errors, observer)
-    app.router.routes += [Route(path, Predict(registry, settings), methods=["POST"]) for path in PATHS]
+    app.router.routes += [Route(path, Predict(registry, settings, recorder), methods=["POST"]) for path in PATHS]
+    if settings.feedback and recorder is not None:
+        from handler import feedback  # noqa: PLC0415  -- only where it is taken
+
+        app.add_route(feedback.PATH, feedback.route(recorder), methods=["POST"])
     app.add_route("/docs", _docs, methods=["GET"])
     app.add_route("/", _front(registry, settings), methods=["GET"])
     app.add_route("/page/{digest}/{name}", _page, methods=["GET"])

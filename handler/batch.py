@@ -63,13 +63,13 @@ def answer(
         found = scorer.score_groups([each.request for each in asked])
         call.rows += sum(len(each.request.rows) for each in asked)
         for each, prediction in zip(asked, found, strict=True):
-            outcomes[each.index] = (
-                prediction
-                if isinstance(prediction, ModelError)
-                else json_rows.render(
-                    prediction, single=each.request.single, identifier=messages[each.index].correlation
-                )
-            )
+            if isinstance(prediction, ModelError):
+                outcomes[each.index] = prediction
+                continue
+            identifier = messages[each.index].correlation
+            outcomes[each.index] = json_rows.render(prediction, single=each.request.single, identifier=identifier)
+            if runtime.recorder is not None:
+                runtime.recorder.predicted(identifier, each.request.rows, prediction)
     _name(call, list(ready))
     return outcomes
 

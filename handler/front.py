@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import Receive, Scope, Send
 
+    from handler.records import Recorder
+
 
 class Front:
     """An ASGI application over the same parts as `handler.api.create_app`, which has every route, predictions too."""
 
-    def __init__(self, registry: Registry, settings: Settings, observer: Observer) -> None:
-        self._parts = registry, settings, observer
-        self._predict = Predict(registry, settings)
+    def __init__(
+        self, registry: Registry, settings: Settings, observer: Observer, recorder: "Recorder | None" = None
+    ) -> None:
+        self._parts = registry, settings, observer, recorder
+        self._predict = Predict(registry, settings, recorder)
 
     @cached_property
     def application(self) -> "FastAPI":

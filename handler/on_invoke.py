@@ -40,4 +40,6 @@ def _answer(job: jobs.Job, call: Call) -> dict[str, Any]:
     if call.rows > _runtime.settings.max_rows:
         raise TooLarge(f"{call.rows} rows in one request, at most {_runtime.settings.max_rows} are taken")
     prediction = scorer.score(request.rows, request.outputs)
+    if _runtime.recorder is not None:
+        _runtime.recorder.predicted(call.identifier, request.rows, prediction)
     return json_rows.render(prediction, single=request.single, identifier=call.identifier)

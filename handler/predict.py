@@ -17,6 +17,8 @@ from model.scorer import Scorer
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
+    from handler.records import Recorder
+
 PATHS = ("/predict", "/models/{name}/predict", "/models/{name}/versions/{version}/predict")
 _JSON = (b"content-type", b"application/json")
 
@@ -36,9 +38,10 @@ def route(path: str) -> dict[str, str] | None:
 class Predict:
     """POST a request in any native form, get the answer as JSON; raises the model's errors and Refused."""
 
-    def __init__(self, registry: Registry, settings: Settings) -> None:
+    def __init__(self, registry: Registry, settings: Settings, recorder: "Recorder | None" = None) -> None:
         self._registry = registry
         self._settings = settings
+        self._recorder = recorder
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         call: Call = scope["call"]
@@ -57,6 +60,8 @@ class Predict:
         headers = [_JSON, (b"content-length", str(len(answer)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
+        if self._recorder is not None:
+            self._recorder.predicted(call.identifier, request.rows, prediction)
 
 
 def _headers(scope: "Scope") -> tuple[str, bytes]:

@@ -13,21 +13,23 @@ from model.trust import Trust
 
 if TYPE_CHECKING:
     from handler.destinations import Outlets
+    from handler.records import Recorder
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What every entry point needs."""
+    """What every entry point needs; `recorder` is None where no prediction is recorded."""
 
     settings: Settings
     registry: Registry
     observer: Observer
+    recorder: "Recorder | None" = None
 
 
-def start(env: Mapping[str, str]) -> Runtime:
+def start(env: Mapping[str, str], *, warm: bool = True) -> Runtime:
     """Read the settings and load the default model; one that cannot be loaded is logged, and the service is up.
 
-    Raises SettingsError.
+    Without `warm` nothing is loaded: for what asks no model. Raises SettingsError.
     """
     settings = Settings.from_env(env)
     observer = Observer(settings)
@@ -35,8 +37,19 @@ def start(env: Mapping[str, str]) -> Runtime:
     policy = Policy(trust, settings.version_mismatch, settings.engines, settings.vcpus)
     store = Store(settings.store, settings.endpoint)
     registry = Registry(store, settings.default, policy, on_load=observer.loaded)
-    registry.warm()
-    return Runtime(settings, registry, observer)
+    if warm:
+        registry.warm()
+    return Runtime(settings, registry, observer, _recorder(settings, registry, observer) if warm else None)
+
+
+def _recorder(settings: Settings, registry: Registry, observer: Observer) -> "Recorder | None":
+    if not settings.record_share:
+        return None
+    from handler.records import Recorder  # noqa: PLC0415  -- nothing of it where nothing is recorded
+
+    recorder = Recorder(registry, settings, observer)
+    recorder.prepare()
+    return recorder
 
 
 def outlets(settings: Settings) -> "Outlets | None":

@@ -10,6 +10,8 @@ from model.manifest import EngineName, is_name
 
 Mode = Literal["bundled", "pinned", "signed", "labelled"]
 Mismatch = Literal["refuse", "warn"]
+Detail = Literal["bins", "answers", "values"]
+Switch = Literal["off", "on"]
 MIB = 1024 * 1024
 SERVICE, NAMESPACE = "sklearn-on-lambda", "SklearnOnLambda"
 _PUBLIC_KEY = re.compile(r"ed25519:[A-Za-z0-9+/]{43}=")
@@ -43,6 +45,11 @@ class Settings:
     results_queue: str | None = None
     errors_queue: str | None = None
     results_bus: str | None = None
+    record_share: float = 0.0
+    record_detail: Detail = "answers"
+    feedback: bool = False
+    records: str | None = None
+    monitor_hours: int = 24
     endpoint: str | None = None
     service: str = SERVICE
     namespace: str = NAMESPACE
@@ -76,6 +83,13 @@ class Settings:
             results_queue=_queue("MODEL_RESULTS_QUEUE", given.get("MODEL_RESULTS_QUEUE")),
             errors_queue=_queue("MODEL_ERRORS_QUEUE", given.get("MODEL_ERRORS_QUEUE")),
             results_bus=_bus(given.get("MODEL_RESULTS_BUS")),
+            record_share=_share("MODEL_RECORD_SHARE", given.get("MODEL_RECORD_SHARE", "0")),
+            record_detail=cast(
+                Detail, _choice("MODEL_RECORD_DETAIL", given.get("MODEL_RECORD_DETAIL", "answers"), get_args(Detail))
+            ),
+            feedback=_feedback(given),
+            records=_records(given.get("MODEL_RECORDS")),
+            monitor_hours=_count("MODEL_MONITOR_HOURS", given.get("MODEL_MONITOR_HOURS"), 24),
             endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
             service=env.get("POWERTOOLS_SERVICE_NAME") or SERVICE,
             function=env.get(LAMBDA_MARK) or None,
@@ -98,6 +112,11 @@ VARIABLES = (
     "MODEL_RESULTS_QUEUE",
     "MODEL_ERRORS_QUEUE",
     "MODEL_RESULTS_BUS",
+    "MODEL_RECORD_SHARE",
+    "MODEL_RECORD_DETAIL",
+    "MODEL_FEEDBACK",
+    "MODEL_RECORDS",
+    "MODEL_MONITOR_HOURS",
 )
 
 
@@ -148,6 +167,28 @@ def _queue(variable: str, value: str | None) -> str | None:
 def _bus(value: str | None) -> str | None:
     if value is not None and not re.fullmatch(r"(arn:aws[\w-]*:events:[\w-]+:\d{12}:event-bus/)?[\w./-]{1,256}", value):
         raise SettingsError("MODEL_RESULTS_BUS: expected the name or the ARN of an event bus")
+    return value
+
+
+def _share(variable: str, value: str) -> float:
+    if not re.fullmatch(r"0|1|(0?\.\d{1,9}|1\.0+|0\.0+)", value):
+        raise SettingsError(f"{variable}: expected a share from 0 to 1, such as 0.1")
+    return float(value)
+
+
+def _feedback(given: Mapping[str, str]) -> bool:
+    """Read MODEL_FEEDBACK: truths can only be compared with answers that are recorded."""
+    on = _choice("MODEL_FEEDBACK", given.get("MODEL_FEEDBACK", "off"), get_args(Switch)) == "on"
+    if on and not _share("MODEL_RECORD_SHARE", given.get("MODEL_RECORD_SHARE", "0")):
+        raise SettingsError("MODEL_FEEDBACK: on needs a MODEL_RECORD_SHARE above 0")
+    if on and given.get("MODEL_RECORD_DETAIL") == "bins":
+        raise SettingsError("MODEL_FEEDBACK: on needs the answers: MODEL_RECORD_DETAIL answers or values")
+    return on
+
+
+def _records(value: str | None) -> str | None:
+    if value is not None and not value.startswith(("file:///", "s3://")):
+        raise SettingsError("MODEL_RECORDS: expected file:///folder or s3://bucket/prefix")
     return value
 
 

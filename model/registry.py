@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from model import labels
-from model.artifact import Policy, open_artifact, read_manifest
+from model import labels, reference
+from model.artifact import Policy, open_artifact, read_manifest, verified
 from model.errors import ArtifactError, ArtifactMissing, UnknownModel
 from model.labels import Labels
 from model.manifest import Manifest, is_name
+from model.reference import Reference
 from model.scorer import Scorer
 from model.store import Contents, Store
 
@@ -137,6 +138,16 @@ class Registry:
             return scorer.manifest
         self._check(name, version)
         return read_manifest(self._store, name, version, self._policy, self._labelled(name, version))
+
+    def reference(self, name: str, version: str) -> Reference | None:
+        """Return what a version's training looked like, None where it was packed without a sample.
+
+        Raises UnknownModel or ArtifactError.
+        """
+        manifest = self.manifest(name, version)
+        if reference.FILE not in manifest.digests:
+            return None
+        return reference.parse(verified(self._store, manifest, reference.FILE))
 
     def state(self, name: str, version: str) -> str:
         """Return "ready", "unavailable" (a load failed) or "idle" (nobody asked for it yet)."""

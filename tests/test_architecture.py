@@ -40,8 +40,13 @@ BUILD_TIME = {
     "rollout_commands",
     "shelf",
     "skops_audit",
+    "histograms",
+    "compare",
+    "drift_report",
+    "monitoring_commands",
 }
 HANDLER_MAY = {"registry", "scorer", "manifest", "rows", "codec", "bulk", "store", "drift", "errors"}
+HANDLER_MAY |= {"reference", "records", "window", "findings"}
 # What the composition root and the documents need beside: who is trusted, and a feature in words.
 HANDLER_MAY_TOO = {"runtime": {"artifact", "trust"}, "openapi": {"faults"}, "page": set[str]()}
 PURE = (
@@ -59,6 +64,12 @@ PURE = (
     "signature",
     "moves",
     "compatible",
+    "reference",
+    "histograms",
+    "drift",
+    "records",
+    "quality",
+    "findings",
 )
 IMPURE = {"os", "time", "datetime", "pathlib", "socket", "subprocess", "obstore", "tempfile", "shutil"}
 
