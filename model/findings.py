@@ -1,4 +1,4 @@
-"""What a window of records says, as values and as a document for logs and machines. Pure."""
+"""What a window of records says, as values and as a document for logs and machines."""
 
 from collections import Counter
 from dataclasses import dataclass, field

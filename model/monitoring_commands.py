@@ -143,7 +143,9 @@ def _show(found: "Found") -> None:
         if finding.drift is None:
             shown.print("no reference: packed without a sample of the training data")
         else:
-            shown.print(_columns(finding.drift.columns, small=finding.drift.small))
+            if finding.drift.small:
+                shown.print("a small window: nothing is called drift")
+            shown.print(_columns(finding.drift.columns))
         for name, value in finding.figures.items():
             shown.print(f"{name} {value:.4f} (of {finding.judged} rows with feedback)", highlight=False)
     if not found.findings:
@@ -153,10 +155,10 @@ def _show(found: "Found") -> None:
             console.print(f"[yellow]{name}[/yellow] {value}", highlight=False)
 
 
-def _columns(columns: Any, *, small: bool) -> Table:
+def _columns(columns: Any) -> Table:
     table = Table("column", "index", "limit", "JS, bits", "null", "in training", "unseen", "")
     for c in columns:
-        verdict = "too few rows to tell" if small else "[red]drifted[/red]" if c.drifted else ""
+        verdict = "[red]drifted[/red]" if c.drifted else ""
         shares = [f"{100 * share:.1f} %" for share in (c.nulls, c.nulls_in_training, c.unseen)]
         table.add_row(c.name, f"{c.psi:.3f}", f"{c.limit:.3f}", f"{c.js:.3f}", *shares, verdict)
     return table

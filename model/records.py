@@ -81,4 +81,4 @@ def _apart(line: bytes) -> list[bytes]:
     """Return the records of a line: a stream that adds no newline runs them together. Inside a text quotes are \\"."""
     if line.find(_BEGIN, 1) < 0:
         return [line] if line.strip() else []
-    return line.replace(b"}" + _BEGIN, b"}\n" + _BEGIN).split(b"\n")
+    return list(filter(None, line.replace(b"}" + _BEGIN, b"}\n" + _BEGIN).split(b"\n")))

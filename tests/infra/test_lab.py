@@ -52,6 +52,7 @@ def lab() -> None:
         ("QueueFunction", "queue-fifo", '"prediction":2,'),
         ("BusFunction", "bus", '"prediction":1,'),
         ("BusFunction", "bus-babies", '"unit":"oz"'),
+        ("MonitorFunction", "schedule", '"models":[]'),
     ],
 )
 def test_sam_local_invoke_prints_a_prediction(tree: Path, function: str, event: str, expected: str) -> None:

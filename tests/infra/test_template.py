@@ -14,10 +14,11 @@ FUNCTIONS = {
     "InvokeFunction": ("handler.on_invoke.handler", 60),
     "QueueFunction": ("handler.on_queue.handler", 60),
     "BusFunction": ("handler.on_bus.handler", 60),
+    "MonitorFunction": ("handler.on_schedule.handler", 300),
 }
 LOGS, ROLES = ({name: name.replace("Function", kind) for name in FUNCTIONS} for kind in ("Logs", "Role"))
 # Where replies go: set by a trigger that is switched on (tests/infra/test_template_events.py).
-DESTINATIONS = {"MODEL_RESULTS_QUEUE", "MODEL_ERRORS_QUEUE", "MODEL_RESULTS_BUS"}
+DESTINATIONS = {"MODEL_RESULTS_QUEUE", "MODEL_ERRORS_QUEUE", "MODEL_RESULTS_BUS", "MODEL_RECORDS"}
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +47,16 @@ def test_the_environment_of_each_function(stack: dict[str, Any]) -> None:
     for function in of_type(stack, "AWS::Lambda::Function").values():
         variables = function["Environment"]["Variables"]
         assert not any(variables.pop(name, "") for name in DESTINATIONS)
+        assert variables.pop("MODEL_MONITOR_HOURS", "24") == "24"
         assert variables == {
             "MODEL_STORE": "file:///opt/model",
             "MODEL_DEFAULT": "iris",
             "MODEL_TRUST": "bundled",
             "MODEL_PINS": "",
             "MODEL_PUBLIC_KEYS": "",
+            "MODEL_RECORD_SHARE": "0",
+            "MODEL_RECORD_DETAIL": "answers",
+            "MODEL_FEEDBACK": "off",
             "POWERTOOLS_SERVICE_NAME": "demo",
             "POWERTOOLS_METRICS_NAMESPACE": "demo",
             "OPENBLAS_NUM_THREADS": "1",
