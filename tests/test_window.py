@@ -47,7 +47,12 @@ def iris(identifier: str, hours: float = 1, answer: int = 1, **more: Any) -> Pre
 
 
 def baby(identifier: str, answer: float) -> PredictionRecord:
-    more = {"bins": [[2, 1, 5, 3, -1, 0]], "answer_bins": [3], "probabilities": None, "answers": [answer]}
+    more: dict[str, Any] = {
+        "bins": [[2, 1, 5, 3, -1, 0]],
+        "answer_bins": [3],
+        "probabilities": None,
+        "answers": [answer],
+    }
     return iris(identifier, model="babies", **more)
 
 
@@ -93,7 +98,7 @@ def test_objects_of_other_hours_are_not_even_read(shelf: Shelf, known: Known) ->
 def test_feedback_is_joined_by_id_and_row(shelf: Shelf, known: Known) -> None:
     lay(shelf, truth("a", "versicolor"), truth("b", 1), truth("c", 0, row=4), truth("nobody", 1), truth("a", 1, row=9))
     lay(shelf, iris("a"), iris("b", answer=2), key="2026/11/21/09/x.gz")
-    two = {"bins": [[6, 2, 6, 2]] * 2, "answers": [1, 0], "answer_bins": [1, 0]}
+    two: dict[str, Any] = {"bins": [[6, 2, 6, 2]] * 2, "answers": [1, 0], "answer_bins": [1, 0]}
     lay(shelf, iris("c", rows=[0, 4], probabilities=[[0.1, 0.8, 0.1], [0.6, 0.2, 0.2]], **two), key="2026/11/21/10/x")
     found = look(shelf, known, START, END)
     finding = only(found)
