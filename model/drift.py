@@ -19,7 +19,8 @@ FLOOR = 0.1
 SMALL = 200
 # The chance that a window of training rows is called drift, all columns together.
 FALSE_ALARMS = 0.001
-# Bins that hold fewer in the smaller of two samples are taken together (Cochran's rule for chi-square).
+# Bins that hold fewer in the smaller of two samples are taken together (Cochran's rule for chi-square): apart, many
+# rare categories would raise the limit and hide what happens to the frequent ones.
 _EXPECTED = 5.0
 # What each bin is smoothed by, in rows: without it an empty bin would make the index infinite.
 _SMOOTHING = 0.5
