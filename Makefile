@@ -11,7 +11,7 @@ ARCH ?= $(if $(ARTIFACTS_DIR),x86_64,$(MACHINE))
 # Say it where the models are on S3.
 FLAVOUR ?=
 FUNCTION ?= ApiFunction
-EVENTS := ApiFunction:http InvokeFunction:invoke QueueFunction:queue BusFunction:bus MonitorFunction:schedule
+EVENTS := ApiFunction:http InvokeFunction:invoke QueueFunction:queue BusFunction:bus ObjectFunction:object MapFunction:map MonitorFunction:schedule
 EVENT ?= events/$(patsubst $(FUNCTION):%,%,$(filter $(FUNCTION):%,$(EVENTS))).json
 # More of the template's parameters, such as PARAMETERS='ModelDefault=babies MemorySize=2048'.
 PARAMETERS ?=
@@ -57,16 +57,18 @@ pack: .venv/.runtime ## train and pack the example models that are not packed ye
 run: setup $(if $(MODEL_PATH),,pack) ## serve the models on http://127.0.0.1:8000 (HOST, PORT, MODEL_PATH)
 	@MODEL_DEFAULT=$${MODEL_DEFAULT-$(if $(MODEL_PATH)$(MODEL_STORE),,iris)} exec $(PY) -m handler
 
-test: dev pack ## run the whole test suite
-	@$(PY) -m pytest
+test: dev pack ## run the whole test suite, a process a core
+	@$(PY) -m pytest -n auto --dist loadgroup
 
 # BENCH='--quick' takes two minutes and leaves bench/results.* alone.
 bench: dev ## measure ours beside the tutorial and the floor: table, bench/results.json and .svg (BENCH=--quick)
 	@$(PY) -m bench $(BENCH)
 
-soak: dev ## the long runs: every estimator of scikit-learn packed, both engines called 30,000 times
+soak: dev pack ## the long runs: every estimator packed, both engines called 30,000 times, scoring killed 200 times, 200 rollouts
 	@$(PY) -m bench.coverage
 	@$(PY) -m bench.soak
+	@$(PY) -m tests.rollouts
+	@folder=$$(mktemp -d) && $(PY) -m bench.crash artifacts "$$folder" --kills 200; status=$$?; rm -rf "$$folder"; exit $$status
 
 screenshots: dev pack ## take the pictures of the page in docs/ again (needs /usr/bin/chromium)
 	@$(PY) -m tests.screenshots
@@ -117,11 +119,17 @@ clean: ## remove what can be made again, but for .venv and artifacts
 packed: setup
 	@ls artifacts/*/*/manifest.json >/dev/null 2>&1 || $(MAKE) pack
 
-build-ApiFunction build-InvokeFunction build-QueueFunction build-BusFunction build-MonitorFunction: packed
+build-ApiFunction build-InvokeFunction build-QueueFunction build-BusFunction build-ObjectFunction build-MapFunction build-MonitorFunction: packed
 	@$(PY) -m infra.function_code "$(ARTIFACTS_DIR)"
+
+build-AuthorizerFunction: setup
+	@$(PY) -m infra.authorizer_code --arch $(ARCH) --output "$(ARTIFACTS_DIR)"
 
 build-DependenciesLayer: packed
 	@$(PY) -m infra.layer --arch $(ARCH) --flavour "$(FLAVOUR)" --output "$(ARTIFACTS_DIR)"
+
+build-BulkLayer: packed
+	@$(PY) -m infra.bulk_layer --arch $(ARCH) --flavour "$(FLAVOUR)" --output "$(ARTIFACTS_DIR)"
 
 build-ModelLayer: packed
 	@$(PY) -m infra.model_layer --flavour "$(FLAVOUR)" --output "$(ARTIFACTS_DIR)"

@@ -41,7 +41,7 @@ def run_round(
     """Start the fresh processes of all steps in turn, then call warm ones in turn, all in about `seconds`."""
     case = steps[0].case
     vcpus = case.vcpus if quota else None
-    requests = lineup.requests(case.family)
+    requests = {step.case: lineup.requests(case.family, step.case.contender) for step in steps}
     functions = {step.case: lineup.function(step.case) for step in steps}
     first: dict[Case, list[float]] = {step.case: [] for step in steps}
     share = plan.first_seconds(steps) / plan.seconds(steps)
@@ -50,7 +50,7 @@ def run_round(
         if i >= plan.fewest(steps) and time.monotonic() > deadline:
             break
         for step in (step for step in steps if i < step.first):
-            request = requests[CARD if step.case.contender == "card" else 1]
+            request = requests[step.case][CARD if step.case.contender == "card" else 1]
             first[step.case].append(measure.first(functions[step.case], request, vcpus))
     timed = {step.case: (lineup.timed(functions[step.case]), step.warm) for step in steps if step.warm}
     warm = measure.warm(timed, requests, vcpus, seconds * (1 - share))

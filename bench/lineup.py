@@ -5,7 +5,8 @@ import py_compile
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ TITLES = {
     "tutorial": "tutorial, with bytecode",
     "joblib": "ours, joblib engine",
     "onnx": "ours, compiled",
+    "v2": "the same, by Open Inference v2",
     "card": "the same, asked for its card",
     "floor": "tuned floor, no framework",
     "empty": "a handler that does nothing",
@@ -50,7 +52,9 @@ class Lineup:
 
     def function(self, case: Case) -> Function:
         """The contender's function; its code folder is made anew."""
-        build = {"onnx": self._ours, "joblib": self._ours, "card": self._ours}.get(case.contender, self._theirs)
+        build = {"onnx": self._ours, "joblib": self._ours, "card": self._ours, "v2": self._ours}.get(
+            case.contender, self._theirs
+        )
         return replace(build(case), memory=MEMORY[case.vcpus])
 
     def timed(self, function: Function) -> Function:
@@ -59,17 +63,18 @@ class Lineup:
         layers = (*function.layers, self.trees.layers["timed"])
         return replace(function, handler="timed.handler", layers=layers, environment=environment)
 
-    def requests(self, family: str) -> dict[int, Request]:
-        """The events of a family by their number of rows."""
+    def requests(self, family: str, contender: str = "") -> dict[int, Request]:
+        """The events of a family by their number of rows, in the protocol that the contender is asked by."""
         found = json.loads((self.trees.models / family / "requests.json").read_text())
-        asked = {int(rows): Request(_event(entry["body"]), entry["predictions"]) for rows, entry in found.items()}
+        event = partial(_inference, family) if contender == "v2" else _event
+        asked = {int(rows): Request(event(entry["body"]), entry["predictions"]) for rows, entry in found.items()}
         return asked | {CARD: Request(_card_event(family), [])}
 
     def _artifact(self, family: str) -> Path:
         return next((self.trees.models / family / "store").glob("*/*/manifest.json")).parent
 
     def _ours(self, case: Case) -> Function:
-        engine = cast(EngineName, "onnx" if case.contender == "card" else case.contender)
+        engine = cast(EngineName, "onnx" if case.contender in {"card", "v2"} else case.contender)
         models = self._fresh(f"models-{case.family}-{case.contender}")
         lay_out(self.trees.models / case.family / "store", models, engine)
         layers: tuple[Path, ...] = (self.trees.layers[engine], models)
@@ -137,6 +142,20 @@ def _event(body: str) -> bytes:
     event = json.loads((ROOT / "events" / "http.json").read_text())
     event |= {"path": "/predict", "body": body, "pathParameters": {"proxy": "predict"}}
     return json.dumps(event).encode()
+
+
+def _inference(family: str, body: str) -> bytes:
+    """The same rows as one tensor of the Open Inference Protocol."""
+    rows = json.loads(body)["instances"]
+    tensor = {
+        "name": "rows",
+        "shape": [len(rows), len(rows[0])],
+        "datatype": "FP64",
+        "data": list(chain.from_iterable(rows)),
+    }
+    path = f"v2/models/{family}/infer"
+    event = json.loads(_event(json.dumps({"inputs": [tensor]})))
+    return json.dumps(event | {"path": f"/{path}", "pathParameters": {"proxy": path}}).encode()
 
 
 def _card_event(family: str) -> bytes:

@@ -9,8 +9,8 @@ from bench.lineup import TITLES
 from bench.plan import FAMILIES, FULL, SMALL
 
 _COLOURS = {
-    "shipped": "#b3b3b3", "tutorial": "#8c8c8c", "joblib": "#7fb8da", "onnx": "#1f77b4", "card": "#a9cfe8",
-    "floor": "#e0c060", "empty": "#d9d9d9",
+    "shipped": "#b3b3b3", "tutorial": "#8c8c8c", "joblib": "#7fb8da", "onnx": "#1f77b4", "v2": "#5b9bd0",
+    "card": "#a9cfe8", "floor": "#e0c060", "empty": "#d9d9d9",
 }  # fmt: skip
 
 

@@ -79,7 +79,7 @@ def bills(run: Run) -> list[tuple[Result, Bill]]:
     found = []
     for result in run.results:
         warm = warm_of(run, result)
-        if warm and result.case.family == "forest" and result.case.contender != "empty":
+        if warm and result.case.family == "forest" and result.case.contender not in {"empty", "v2"}:
             memory = MEMORY[result.case.vcpus]
             cost = bill(billed=warm.billed, first=result.median, log_bytes=warm.log_bytes, memory=memory)
             found.append((result, cost))

@@ -54,6 +54,12 @@ def _own(figure: str) -> Callable[[Run], float | None]:
     return value
 
 
+def _v2_own(run: Run) -> float | None:
+    found = run.find("v2", "forest", 1.0)
+    warm = found.at(1) if found else None
+    return warm.own_p50 if warm else None
+
+
 def _s3_adds(run: Run) -> float | None:
     remote, bundled = _first(run, "onnx", "larger", "s3"), _first(run, "onnx", "larger")
     return remote - bundled if remote is not None and bundled is not None else None
@@ -65,6 +71,8 @@ TARGETS = (
     Target("first prediction, of the tuned floor's", "×", 3.2, _ratio("onnx", "floor"), 2.5),
     Target("own time of a warm prediction, p50", "ms", 0.30, _own("own_p50"), 0.2),
     Target("own time of a warm prediction, p99", "ms", 1.0, _own("own_p99")),
+    Target("first prediction by Open Inference v2, of the tutorial's", "×", 0.20, _ratio("v2", "tutorial"), 0.15),
+    Target("own time of a warm one by Open Inference v2, p50", "ms", 0.30, _v2_own),
     Target("joblib engine's first prediction, of the tutorial's", "×", 0.85, _ratio("joblib", "tutorial")),
     Target("what S3 adds to the first prediction, a graph of 10 MB", "ms", 80.0, _s3_adds),
 )

@@ -1,4 +1,7 @@
-"""The same application under uvicorn: HOST, PORT, MODEL_STORE and MODEL_DEFAULT from the environment."""
+"""The same application under uvicorn: HOST, PORT, MODEL_STORE and MODEL_DEFAULT from the environment.
+
+`python -m handler bulk s3://in s3://out` starts and follows the stack's state machine instead (`handler/bulk.py`).
+"""
 
 import os
 import subprocess
@@ -10,6 +13,7 @@ import uvicorn
 
 from handler import runtime
 from handler.api import create_app
+from handler.local import Guard, compressed
 from handler.settings import Settings, SettingsError
 
 
@@ -24,10 +28,17 @@ def main() -> None:
             started = runtime.start(env)
         except SettingsError as error:
             sys.exit(f"settings: {error}")
-        app = create_app(started.registry, started.settings, started.observer, started.recorder)
+        key = started.settings.api_key
+        app = create_app(
+            started.registry,
+            started.settings,
+            started.observer,
+            lambda routes: Guard(routes, key),
+            started.recorder,
+        )
         host, port = env.get("HOST") or "127.0.0.1", int(env.get("PORT") or 8000)
         print(f"http://{host}:{port} (documentation under /docs, Ctrl-C stops)", file=sys.stderr)
-        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+        uvicorn.run(compressed(app), host=host, port=port, log_level="warning", access_log=False)
 
 
 def _packed(path: Path, folder: Path, env: dict[str, str]) -> dict[str, str]:
@@ -40,4 +51,9 @@ def _packed(path: Path, folder: Path, env: dict[str, str]) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["bulk"]:
+        from handler import bulk
+
+        bulk.main(sys.argv[2:])
+    else:
+        main()

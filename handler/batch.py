@@ -12,7 +12,7 @@ from handler import jobs, problems
 from handler.observe import Call
 from handler.runtime import Runtime
 from model.codec import json_rows
-from model.errors import ArtifactError, ModelError, TooLarge
+from model.errors import ArtifactError, ModelError
 from model.rows import Request
 from model.scorer import Scorer
 
@@ -50,7 +50,7 @@ def answer(
         if late():
             break
         try:
-            scorer, request = _read(message.job, runtime)
+            scorer, request = _read(message.job, message.correlation, runtime)
             ready.setdefault(scorer, []).append(_Ready(i, request))
         except ModelError as error:
             outcomes[i] = error
@@ -98,13 +98,12 @@ def problem(message: jobs.Message, error: Exception) -> Document:
     return {key: said[key] for key in ("error", "detail", "errors", "id") if key in said}
 
 
-def _read(job: jobs.Job | ModelError, runtime: Runtime) -> tuple[Scorer, Request]:
+def _read(job: jobs.Job | ModelError, key: str, runtime: Runtime) -> tuple[Scorer, Request]:
     if isinstance(job, ModelError):
         raise job
-    scorer = runtime.registry.scorer(job.model, job.version)
+    scorer = runtime.registry.scorer(job.model, job.version, key)  # by message, so a batch may meet the canary too
     request = json_rows.convert(job.request, scorer.schema)
-    if len(request.rows) > runtime.settings.max_rows:
-        raise TooLarge(f"{len(request.rows)} rows in one request, at most {runtime.settings.max_rows} are taken")
+    jobs.check_rows(len(request.rows), runtime.settings.max_rows)
     return scorer, request
 
 

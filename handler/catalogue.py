@@ -34,6 +34,8 @@ def health(registry: Registry) -> Answer:
     found: dict[str, Any] = {"status": "ready" if ready else "unavailable", "live": True, "ready": ready}
     if reason:
         found["reason"] = reason
+    if degraded := _degraded(registry):
+        found |= {"status": "degraded" if ready else "unavailable", "degraded": degraded}
     try:
         found["models"] = [_summary(registry, name) for name in registry.names()]
     except ArtifactError as error:
@@ -76,8 +78,31 @@ def _summary(registry: Registry, name: str) -> dict[str, Any]:
         live_version = registry.live(name)
     except ModelError:
         live_version = None
-    versions = [{"version": v, "state": registry.state(name, v)} for v in registry.versions(name)]
-    return {"name": name, "live": live_version, "versions": versions}
+    versions: list[dict[str, Any]] = [{"version": v, "state": registry.state(name, v)} for v in registry.versions(name)]
+    return {"name": name, "live": live_version, "labels": _labels(registry, name, live_version), "versions": versions}
+
+
+def _labels(registry: Registry, name: str, live: str | None) -> dict[str, Any]:
+    """Return where the label file points, which is not yet where the answers come from while a model is degraded."""
+    try:
+        found = registry.labels(name)
+    except ArtifactError:
+        return {}
+    named = found.live.version if found and found.live else live
+    labels: dict[str, Any] = {"live": {"version": named}} if named else {}
+    for label, share in (("canary", found.canary), ("shadow", found.shadow)) if found else ():
+        if share is not None:
+            labels[label] = {"version": share.version, "weight": share.weight}
+    return labels
+
+
+def _degraded(registry: Registry) -> list[dict[str, str]]:
+    """Return each label whose version does not answer as it should, and the class of the reason."""
+    return [
+        {"model": name, "label": label, "error": type(error).__name__}
+        for name, faults in registry.faults().items()
+        for label, error in faults.items()
+    ]
 
 
 def _default(registry: Registry) -> str | None:

@@ -10,7 +10,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from handler.predict import read
+from handler import bodies
 from handler.problems import Refused
 from handler.records import Recorder
 from model.records import Feedback
@@ -26,8 +26,7 @@ def route(recorder: Recorder) -> Callable[[Request], Any]:
     async def feedback(request: Request) -> Response:
         call = request.scope["call"]
         call.fields["operation"] = "feedback"
-        length = request.headers.get("content-length", "").encode()
-        body = await read(request.receive, length, MAX_BYTES)
+        body = await bodies.read(request.receive, bodies.headers(request.scope), MAX_BYTES)
         try:
             given = _decode(body)
         except (msgspec.DecodeError, RecursionError) as error:

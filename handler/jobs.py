@@ -3,13 +3,16 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote_plus
 
 import msgspec
 
-from model.errors import Fault, InvalidRows, ModelError, TooLarge
+from model.bulk.job import Job as ObjectJob
+from model.bulk.job import inside
+from model.errors import Fault, InvalidRows, JobRefused, ModelError, TooLarge
 
 REQUESTED = "Prediction Requested"
 # Of everything that we name deterministically; changing it makes every repeat look new.
@@ -40,6 +43,12 @@ class Message:
     job: Job | ModelError
     original: Any = field(repr=False)
     group: str | None = None
+
+
+def check_rows(count: int, limit: int) -> None:
+    """Refuse a request of more rows than are taken; raises TooLarge."""
+    if count > limit:
+        raise TooLarge(f"{count} rows in one request, at most {limit} are taken")
 
 
 def from_invoke(event: Any) -> Job:
@@ -139,3 +148,45 @@ def _job(question: Any, *, named: bool) -> Job | ModelError:
         return from_invoke(question)
     except InvalidRows as error:
         return error
+
+
+def from_object(event: Any, inputs: Sequence[str], outputs: Sequence[str]) -> list[ObjectJob]:
+    """Read what names objects to score: EventBridge's "Object Created", S3's own notification, or a job as it is.
+
+    A job is {"input": URL, "output": URL} with optional "model" and "version". An event's object is written below the
+    first of `outputs` in S3, under its key below its input prefix. S3's test event gives no job. Raises JobRefused.
+    """
+    if not isinstance(event, dict):
+        raise JobRefused("expected an event of S3 or EventBridge, or a job with input and output")
+    if event.get("Event") == "s3:TestEvent":
+        return []
+    if isinstance(event.get("Records"), list):
+        return [_of_record(record, inputs, outputs) for record in event["Records"]]
+    if event.get("detail-type") == "Object Created":
+        detail = event["detail"]
+        found = detail["object"]
+        return [_created(detail["bucket"]["name"], found["key"], found, "version-id", inputs, outputs)]
+    keys = ("input", "output", "model", "version")
+    if not {"input", "output"} <= set(event) <= set(keys) or not all(isinstance(v, str) for v in event.values()):
+        raise JobRefused('expected "input" and "output", and perhaps "model" and "version", all strings')
+    return [ObjectJob(event["input"], event["output"], event.get("model"), event.get("version"))]
+
+
+def _of_record(record: Mapping[str, Any], inputs: Sequence[str], outputs: Sequence[str]) -> ObjectJob:
+    found = record["s3"]["object"]
+    # Notifications encode their keys as a form does, EventBridge's events do not.
+    return _created(record["s3"]["bucket"]["name"], unquote_plus(found["key"]), found, "versionId", inputs, outputs)
+
+
+def _created(
+    bucket: str, key: str, found: Mapping[str, Any], version: str, inputs: Sequence[str], outputs: Sequence[str]
+) -> ObjectJob:
+    url = f"s3://{bucket}/{key}"
+    prefix = next((prefix for prefix in inputs if inside(url, prefix)), None)
+    output = next((prefix for prefix in outputs if prefix.startswith("s3://")), None)
+    if prefix is None or output is None:
+        raise JobRefused(f"the object is not below {' or '.join(inputs)}, or no output prefix in S3 is allowed")
+    below = url.removeprefix(prefix.rstrip("/")).lstrip("/")
+    # A bucket without versions sends none, or the text "null" of an object from before it had them.
+    number = found.get(version) if found.get(version) not in ("", "null") else None
+    return ObjectJob(url, f"{output.rstrip('/')}/{below}", etag=found.get("eTag") or found.get("etag"), version=number)

@@ -7,6 +7,7 @@ formatter, decorator and Metrics the line costs a call 170 µs and a cold start 
 import logging
 import time
 import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -16,10 +17,12 @@ from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
 from handler.settings import Settings
-from model.registry import Loaded
+from model.registry import Compared, Loaded, Refreshed
 
 _COUNTS = [{"Name": name, "Unit": "Count"} for name in ("Requests", "Errors", "ColdStart", "Predictions")]
 METRICS = [*_COUNTS, {"Name": "Latency", "Unit": "Milliseconds"}]
+# What only some calls have, by name. A rollout's; see docs/registry-serving.md.
+_MILLISECONDS = {"RefreshTime", "ShadowTime"}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -27,7 +30,8 @@ _encode = msgspec.json.Encoder().encode
 class Call:
     """What is known of one call while it is answered: filled in by the entry point, written once at its end.
 
-    `identifier` is the caller's correlation id, `request` Lambda's own of the invocation.
+    `identifier` is the caller's correlation id, `request` Lambda's own of the invocation; `left` tells the milliseconds
+    left of it. `metrics` are those that only some calls have.
     """
 
     entry: str
@@ -40,11 +44,17 @@ class Call:
     status: int | None = None
     error: str | None = None
     fields: dict[str, Any] = field(default_factory=dict)
+    left: Callable[[], int] | None = None
+    metrics: dict[str, float] | None = None
 
 
 def timestamp(seconds: float) -> str:
     """Return seconds since 1970 as RFC 3339 in UTC, to the millisecond."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def _defined(metrics: Mapping[str, float]) -> list[dict[str, str]]:
+    return [{"Name": name, "Unit": "Milliseconds" if name in _MILLISECONDS else "Count"} for name in metrics]
 
 
 class Line(LambdaPowertoolsFormatter):
@@ -70,6 +80,8 @@ class Observer:
         self._emf = [{"Namespace": settings.namespace, "Dimensions": [["service", "model"]], "Metrics": METRICS}]
         self._function = {"function_name": settings.function} if settings.function else {}
         self._cold = True
+        self._refreshed: float | None = None
+        self._degraded: dict[str, str] = {}
 
     def loaded(self, loaded: Loaded) -> None:
         """Say that a version was loaded, or why it could not be."""
@@ -80,6 +92,39 @@ class Observer:
         else:
             why = {"error": type(loaded.error).__name__, "reason": str(loaded.error)}
             self.logger.error("model unavailable", extra={"fields": known | why})
+
+    def refreshed(self, refreshed: Refreshed) -> None:
+        """Note what a look at a label file took, for the line of the call that paid; say what moved or is wrong."""
+        self._refreshed = round(refreshed.seconds * 1000, 3)
+        name = refreshed.name
+        degraded = {label: type(error).__name__ for label, error in refreshed.faults.items()}
+        recovered = self._degraded.pop(name, None) is not None and not degraded
+        if degraded:
+            self._degraded[name] = ", ".join(degraded.values())
+        if not (degraded or refreshed.moved or recovered):
+            return
+        fields: dict[str, Any] = {"model": name, "moved": refreshed.moved, "refresh_ms": self._refreshed}
+        if degraded:
+            fields |= {"degraded": degraded, "reasons": {label: str(e) for label, e in refreshed.faults.items()}}
+        metrics: dict[str, float] = {"Swaps": int("live" in refreshed.moved), "Degraded": int(bool(degraded))}
+        level, message = ("WARNING", "model degraded") if degraded else ("INFO", "model refreshed")
+        now = time.time()
+        head = {"level": level, "message": message, "timestamp": timestamp(now), "service": self.logger.name}
+        emf = {"Timestamp": int(now * 1000), "CloudWatchMetrics": self._emf_of(_defined(metrics))}
+        self.write(head | {"_aws": emf} | self._function | fields | metrics)
+
+    def compared(self, call: Call, compared: Compared | None) -> None:
+        """Put what a shadow answered beside into the call's line: figures, no value."""
+        if compared is None:
+            return
+        wrong, error = compared.disagreements, compared.error
+        call.metrics = (call.metrics or {}) | {
+            "ShadowTime": round(compared.seconds * 1000, 3),
+            "ShadowRows": compared.rows,
+            "ShadowDisagreements": wrong,
+            "ShadowErrors": int(error is not None),
+        }
+        call.fields["shadow"] = {"version": compared.version} | ({"error": error} if error else {})
 
     def unexpected(self, error: Exception) -> None:
         """Say where an error came from that nobody foresaw: class and frames, not its text, which may hold values."""
@@ -112,7 +157,22 @@ class Observer:
             **call.fields,
         }
         self._cold = False
+        if call.metrics or self._refreshed is not None or self._degraded:
+            self._add_rollout(document, call)
         self.write(document)
+
+    def _add_rollout(self, document: dict[str, Any], call: Call) -> None:
+        """Add what few calls have: what a look at a label file took, what a shadow said, that a model is degraded."""
+        metrics = dict(call.metrics or {})
+        if self._refreshed is not None:
+            metrics["RefreshTime"], self._refreshed = self._refreshed, None
+        if call.model in self._degraded:
+            document["degraded"] = self._degraded[call.model]
+        document["_aws"]["CloudWatchMetrics"] = self._emf_of([*METRICS, *_defined(metrics)])
+        document |= metrics
+
+    def _emf_of(self, metrics: list[dict[str, str]]) -> list[dict[str, Any]]:
+        return [self._emf[0] | {"Metrics": metrics}]
 
     def write(self, document: Any) -> None:
         """Write one line, past the logger to its stream: through it one costs 60 µs, and no level may silence it."""

@@ -8,11 +8,12 @@ gc.disable()
 import os
 from typing import Any
 
-from handler import jobs, runtime
+from handler import jobs, runtime, snapshot
 from handler.exchange import Exchange, deadline
 from handler.observe import Call
 
 _runtime = runtime.start(os.environ)
+snapshot.register(_runtime)
 _outlets = runtime.outlets(_runtime.settings)
 gc.freeze()
 gc.enable()

@@ -6,14 +6,16 @@ import gc
 gc.disable()
 
 import os
+from collections.abc import Callable
 from typing import Any
 
-from handler import batch, jobs, runtime
+from handler import batch, jobs, runtime, snapshot
 from handler.observe import Call
 from model.codec import json_rows
-from model.errors import ModelError, TooLarge
+from model.errors import ModelError
 
 _runtime = runtime.start(os.environ)
+snapshot.register(_runtime)
 gc.freeze()
 gc.enable()
 
@@ -24,7 +26,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     try:
         if jobs.is_batch(event):
             return batch.items(event, _runtime, call)
-        return _answer(jobs.from_invoke(event), call)
+        return _answer(jobs.from_invoke(event), call, getattr(context, "get_remaining_time_in_millis", None))
     except ModelError as error:
         call.error = type(error).__name__
         raise
@@ -32,14 +34,16 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         _runtime.observer.finish(call)
 
 
-def _answer(job: jobs.Job, call: Call) -> dict[str, Any]:
-    scorer = _runtime.registry.scorer(job.model, job.version)
+def _answer(job: jobs.Job, call: Call, left: Callable[[], int] | None) -> dict[str, Any]:
+    scorer = _runtime.registry.scorer(job.model, job.version, call.identifier, left)
     call.model, call.version = scorer.manifest.name, scorer.manifest.version
     request = json_rows.convert(job.request, scorer.schema)
     call.rows = len(request.rows)
-    if call.rows > _runtime.settings.max_rows:
-        raise TooLarge(f"{call.rows} rows in one request, at most {_runtime.settings.max_rows} are taken")
+    jobs.check_rows(call.rows, _runtime.settings.max_rows)
     prediction = scorer.score(request.rows, request.outputs)
+    shadow = None if job.version else _runtime.registry.shadow(job.model)
+    if shadow is not None:
+        _runtime.observer.compared(call, shadow.follow(request.rows, prediction, call.identifier))
     if _runtime.recorder is not None:
         _runtime.recorder.predicted(call.identifier, request.rows, prediction)
     return json_rows.render(prediction, single=request.single, identifier=call.identifier)

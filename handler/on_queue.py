@@ -8,11 +8,12 @@ gc.disable()
 import os
 from typing import Any
 
-from handler import jobs, runtime
+from handler import jobs, runtime, snapshot
 from handler.exchange import Exchange, deadline
 from handler.observe import Call
 
 _runtime = runtime.start(os.environ)
+snapshot.register(_runtime)
 # The SDK costs 200 ms, so it is loaded with the rest, and only where there is somewhere to send.
 _outlets = runtime.outlets(_runtime.settings)
 gc.freeze()

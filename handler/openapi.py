@@ -6,22 +6,28 @@ from handler.settings import Settings
 from model.errors import ArtifactError, UnknownModel
 from model.faults import expected
 from model.manifest import Feature, Manifest, Output
+from model.options import is_binary
 from model.registry import Registry
-from model.rows import LIMIT
+from model.rows import LARGEST, LIMIT
 
 Schema = dict[str, Any]
 
 _DESCRIPTION = """Predictions of packed scikit-learn estimators.
 
 One row: `{"features": [...]}`, `{"features": {...}}` or the features themselves as an object.
-Many rows: `{"instances": [...]}` or `text/csv` with a header.
+Many rows: `{"instances": [...]}` or `text/csv` with a header. `Accept: text/csv` gets CSV back.
+Bodies may come with `Content-Encoding: gzip`. Of a key that appears twice the last counts.
 """
 
 
 def document(registry: Registry, settings: Settings) -> Schema:
     """Return the document of what the registry can serve now; a model whose manifest cannot be read is left out."""
+    from handler.dialects import contract  # noqa: PLC0415  -- nor does a cold start need the dialects
+
     manifests = _manifests(registry)
     paths: Schema = dict(_CATALOGUE)
+    for manifest in manifests:
+        paths |= _cards(manifest)
     try:
         default = next((m for m in manifests if m.name == registry.default()), None)
     except (UnknownModel, ArtifactError):
@@ -34,12 +40,21 @@ def document(registry: Registry, settings: Settings) -> Schema:
         paths[versioned] = {"post": _predict(manifest, f"{manifest.name} {manifest.version}", settings)}
     if settings.feedback:
         paths["/feedback"] = {"post": _FEEDBACK}
+    paths |= contract.paths(manifests, default, settings)
+    for operations in paths.values():
+        for operation in operations.values():
+            operation["responses"] = contract.complete(operation["responses"])
     return {
         "openapi": "3.1.0",
         "info": {"title": "scikit-learn on AWS Lambda", "version": "1", "description": _DESCRIPTION},
         "servers": [{"url": "."}],
         "paths": paths,
-        "components": {"schemas": {"Problem": _PROBLEM}},
+        "security": [{}, {"ApiKey": []}],
+        "components": {
+            "schemas": {"Problem": _PROBLEM},
+            "headers": {"RequestId": {"description": "the request's id", "schema": {"type": "string"}}},
+            "securitySchemes": {"ApiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"}},
+        },
     }
 
 
@@ -69,13 +84,11 @@ def _predict(manifest: Manifest, title: str, settings: Settings) -> Schema:
     row = {"anyOf": [named, listed]}
     outputs = {"type": "array", "items": {"enum": [output.name for output in manifest.outputs]}, "minItems": 1}
     example = {feature.name: feature.example for feature in manifest.features}
-    one: Schema = {"type": "object", "properties": {"features": row, "outputs": outputs}, "required": ["features"]}
-    many: Schema = {
-        "type": "object",
-        "properties": {"instances": {"type": "array", "items": row, "maxItems": settings.max_rows}, "outputs": outputs},
-        "required": ["instances"],
-    }
-    bare = named | {"properties": named["properties"] | {"outputs": outputs}}
+    chosen = {"outputs": outputs} | _options(manifest)
+    one: Schema = {"type": "object", "properties": {"features": row} | chosen, "required": ["features"]}
+    rows = {"type": "array", "items": row, "maxItems": settings.max_rows}
+    many: Schema = {"type": "object", "properties": {"instances": rows} | chosen, "required": ["instances"]}
+    bare = named | {"properties": chosen | named["properties"]}
     forms = [form | {"additionalProperties": False} for form in (one, many, bare)]
     examples = {
         "one row": {"value": {"features": list(example.values())}},
@@ -90,16 +103,48 @@ def _predict(manifest: Manifest, title: str, settings: Settings) -> Schema:
         "summary": f"Predict with {title}",
         "operationId": "predict_" + "".join(c if c.isalnum() else "_" for c in title),
         "tags": [manifest.name],
+        "parameters": _parameters(manifest),
         "requestBody": {"required": True, "content": content},
         "responses": {
-            "200": {"description": "the prediction", "content": {"application/json": {"schema": _answer(manifest)}}},
+            "200": {
+                "description": "the prediction",
+                "content": {
+                    "application/json": {"schema": _answer(manifest)},
+                    "text/csv": {"schema": {"type": "string"}},
+                },
+            },
             "400": _problem("the input does not fit, or the estimator cannot answer it"),
-            "404": _problem("no such model or version"),
-            "413": _problem("more bytes or rows than are taken"),
-            "415": _problem("neither JSON nor CSV"),
+            "404": _problem("no such model, version or label"),
+            "406": _problem("neither JSON nor CSV is accepted"),
+            "413": _problem("more bytes, rows, columns, digits or levels than are taken"),
+            "415": _problem("neither JSON nor CSV, or not UTF-8, or another coding than gzip"),
             "503": _problem("the model cannot be served now"),
         },
     }
+
+
+def _options(manifest: Manifest) -> Schema:
+    """Return what a body may hold beside its rows: only what this model can do, unless a feature is called so."""
+    found: Schema = {}
+    if manifest.output("probabilities"):
+        found["top_k"] = {"type": "integer", "minimum": 1, "maximum": LARGEST, "description": _TOP_K}
+    if is_binary(manifest):
+        found["threshold"] = {"type": "number", "minimum": 0, "maximum": 1, "description": _THRESHOLD}
+    names = {feature.name for feature in manifest.features}
+    return {name: schema for name, schema in found.items() if name not in names}
+
+
+def _parameters(manifest: Manifest) -> list[Schema]:
+    """Return the same options as query parameters, for CSV and for whoever cannot change the body."""
+    names = [output.name for output in manifest.outputs]
+    choice = {"type": "array", "items": {"enum": names}, "minItems": 1}
+    found: list[Schema] = [{"name": "outputs", "in": "query", "schema": choice, "style": "form", "explode": False}]
+    found += [{"name": name, "in": "query", "schema": schema} for name, schema in _options(manifest).items()]
+    return found
+
+
+_TOP_K = "only so many classes, the most probable first"
+_THRESHOLD = "predict the second class from this probability of it on"
 
 
 def value_schema(feature: Feature) -> Schema:
@@ -158,7 +203,7 @@ def _value(output: Output) -> Schema:
         return {
             "type": "object",
             "properties": {label: {"type": "number"} for label in labels},
-            "required": list(labels),
+            "additionalProperties": False,
         }
     value: Schema = {"enum": list(output.classes)} if output.classes and output.width == 1 else {}
     if output.kind == "number" and output.width == 1:
@@ -174,6 +219,15 @@ def _csv(manifest: Manifest) -> str:
 def _problem(description: str) -> Schema:
     schema = {"$ref": "#/components/schemas/Problem"}
     return {"description": description, "content": {"application/problem+json": {"schema": schema}}}
+
+
+def _cards(manifest: Manifest) -> Schema:
+    """Return the concrete paths of what is told of a model."""
+    below = f"/models/{manifest.name}"
+    return {
+        below: _read(f"{manifest.name}: versions, and the card of the live one", _503=_DOWN),
+        f"{below}/versions/{manifest.version}": _read(f"The card of {manifest.name} {manifest.version}", _503=_DOWN),
+    }
 
 
 def _read(summary: str, *parameters: str, **others: str) -> Schema:

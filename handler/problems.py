@@ -1,5 +1,6 @@
 """Errors as RFC 9457 problem details, and the one table from a model's error to an HTTP status."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -8,6 +9,7 @@ from model.errors import ArtifactError, InvalidRows, ModelError, PredictionFaile
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
+NO_PATH, NO_METHOD = "no such path", "no such method for this path"
 # The first class that fits answers.
 STATUS: tuple[tuple[type[ModelError], int], ...] = (
     (InvalidRows, 400),
@@ -19,11 +21,11 @@ STATUS: tuple[tuple[type[ModelError], int], ...] = (
 
 
 class Refused(Exception):
-    """A request that is refused before its rows are looked at: its status, and why in words for the caller."""
+    """A request that is refused before its rows are looked at: its status, why in words for the caller, headers."""
 
-    def __init__(self, status: int, detail: str) -> None:
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
-        self.status, self.detail = status, detail
+        self.status, self.detail, self.headers = status, detail, headers or {}
 
 
 def status_of(error: ModelError) -> int:
@@ -39,6 +41,14 @@ def of_error(error: ModelError, identifier: str) -> dict[str, Any]:
         problem["detail"] = "the input does not fit the model's features"
         problem["errors"] = [msgspec.to_builtins(fault) for fault in error.faults]
     return problem
+
+
+def rendered(problem: dict[str, Any], scope: Mapping[str, Any]) -> tuple[bytes, str]:
+    """Return body and media type of a problem: RFC 9457's, or the error of the dialect that was spoken."""
+    shape = scope.get("error_shape")
+    if shape is not None:
+        return msgspec.json.encode(shape(problem)), "application/json"
+    return msgspec.json.encode(problem), MEDIA_TYPE
 
 
 def document(status: int, detail: str, identifier: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ follows from its id, so no generator has to be seeded anew after a restore, and 
 
 import time
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from handler.observe import Observer, timestamp
@@ -19,7 +19,7 @@ from model.registry import Registry
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from model.rows import Row
+    from model.rows import Request, Row
     from model.scorer import Prediction
 
 # Of a request with more rows so many are recorded, at equal distances: a line stays short, and its cost is bounded.
@@ -54,6 +54,13 @@ class Recorder:
         except ModelError:
             return
         self._known(manifest.name, manifest.version)
+
+    def answered(self, identifier: str, request: "Request", prediction: "Prediction") -> None:
+        """As `predicted`, of a request that may have options: its own threshold's decisions are not the model's, and
+        probabilities of some classes only are in another order than the labels."""
+        if request.threshold is None:
+            whole = prediction if request.top_k is None else replace(prediction, probabilities=None)
+            self.predicted(identifier, request.rows, whole)
 
     def predicted(self, identifier: str, rows: "Sequence[Row]", prediction: "Prediction") -> None:
         """Write what was asked and answered, if this request is in the sample; never raises."""

@@ -1,14 +1,15 @@
 """The composition root: settings → store → registry, once per execution environment."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from handler.observe import Observer
-from handler.settings import Settings
+from handler.settings import MIB, Settings
 from model.artifact import Policy
-from model.registry import Registry
-from model.store import Store
+from model.registry import Pace, Registry
+from model.serving_store import Credentials, ServingStore
 from model.trust import Trust
 
 if TYPE_CHECKING:
@@ -23,23 +24,34 @@ class Runtime:
     settings: Settings
     registry: Registry
     observer: Observer
+    store: ServingStore
     recorder: "Recorder | None" = None
 
 
-def start(env: Mapping[str, str], *, warm: bool = True) -> Runtime:
+def start(env: Mapping[str, str], clock: Callable[[], float] = time.monotonic, *, warm: bool = True) -> Runtime:
     """Read the settings and load the default model; one that cannot be loaded is logged, and the service is up.
 
-    Without `warm` nothing is loaded: for what asks no model. Raises SettingsError.
+    `clock` tells when a label file is to be read again. Without `warm` nothing is loaded: for what asks no model.
+    Raises SettingsError.
     """
     settings = Settings.from_env(env)
     observer = Observer(settings)
     trust = Trust(settings.trust, settings.pins, settings.public_keys)
     policy = Policy(trust, settings.version_mismatch, settings.engines, settings.vcpus)
-    store = Store(settings.store, settings.endpoint)
-    registry = Registry(store, settings.default, policy, on_load=observer.loaded)
+    store = ServingStore(settings.store, settings.endpoint, credentials=credentials(settings))
+    registry = Registry(
+        store,
+        settings.default,
+        policy,
+        pace=Pace(settings.refresh_seconds, settings.refresh_budget_ms / 1000),
+        memory=settings.memory_mb * MIB if settings.memory_mb else None,
+        on_load=observer.loaded,
+        on_refresh=observer.refreshed,
+        clock=clock,
+    )
     if warm:
         registry.warm()
-    return Runtime(settings, registry, observer, _recorder(settings, registry, observer) if warm else None)
+    return Runtime(settings, registry, observer, store, _recorder(settings, registry, observer) if warm else None)
 
 
 def _recorder(settings: Settings, registry: Registry, observer: Observer) -> "Recorder | None":
@@ -50,6 +62,15 @@ def _recorder(settings: Settings, registry: Registry, observer: Observer) -> "Re
     recorder = Recorder(registry, settings, observer)
     recorder.prepare()
     return recorder
+
+
+def credentials(settings: Settings) -> Credentials | None:
+    """Return where S3's credentials come from, None for the AWS_* variables."""
+    if settings.credentials_uri is None:
+        return None
+    from model.credentials import ContainerCredentials  # noqa: PLC0415  -- http.client: 9 ms for SnapStart alone
+
+    return ContainerCredentials(settings.credentials_uri, settings.credentials_token)
 
 
 def outlets(settings: Settings) -> "Outlets | None":

@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import sys
 import uuid
 from pathlib import Path
@@ -18,6 +19,8 @@ from model.artifact import Policy, open_artifact, read_manifest
 from model.errors import InvalidRows, ModelError
 from model.manifest import digest
 from model.place import locate, store_at
+from model.registry import Registry
+from model.scorer import Scorer
 from model.trust import Trust
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
@@ -122,22 +125,42 @@ def inspect(artifact: str, as_json: Json = False) -> None:
 
 @app.command()
 def score(
-    artifact: str, file: Annotated[Path, typer.Argument(help="Rows: .json or .csv")], as_json: Json = False
+    artifact: Annotated[str, typer.Argument(help="The artifact; or the file, for MODEL_DEFAULT or the only model.")],
+    file: Annotated[
+        str | None, typer.Argument(help="Rows: .json or .csv; with --out .jsonl, .parquet, .gz too")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Score as a stream into this file, of the same format.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Score a file of rows, as the service would. Runs the estimator: score only artifacts you trust."""
+    scorer = _scorer(artifact if file is not None else None)
+    rows = file or artifact
+    if out is not None:
+        from model.bulk.to_file import score_to_file  # noqa: PLC0415
+
+        found = score_to_file(rows, out, scorer, console)
+        if as_json:
+            sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
+        return
     from model.codec import csv_rows, json_rows  # noqa: PLC0415
 
-    store, name, version = locate(artifact)
-    pins = {f"{name}/{version}": digest(store.read(f"{name}/{version}/manifest.json"))}
-    # Whoever runs this names the artifact, which is what a pin is.
-    scorer = open_artifact(store, name, version, Policy(Trust("pinned", pins)))
-    decode = csv_rows.decode if file.suffix == ".csv" else json_rows.decode
-    request = decode(file.read_bytes(), scorer.schema)
+    decode = csv_rows.decode if rows.endswith(".csv") else json_rows.decode
+    request = decode(Path(rows).read_bytes(), scorer.schema)
     answer = json_rows.render(scorer.score(request.rows, request.outputs), single=False, identifier=str(uuid.uuid4()))
     if as_json:
         sys.stdout.write(json_rows.encode(answer).decode() + "\n")
     else:
         show.answers(Console(), scorer.manifest, request.rows, answer)
+
+
+def _scorer(artifact: str | None) -> Scorer:
+    """Return the scorer of ARTIFACT; of MODEL_DEFAULT or the only model where none is named."""
+    if artifact is None:
+        artifact = Registry(store_at(None), os.environ.get("MODEL_DEFAULT") or None).default()
+    store, name, version = locate(artifact)
+    pins = {f"{name}/{version}": digest(store.read(f"{name}/{version}/manifest.json"))}
+    # Whoever runs this names the artifact, which is what a pin is.
+    return open_artifact(store, name, version, Policy(Trust("pinned", pins)))
 
 
 @app.command("list")

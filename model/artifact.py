@@ -1,8 +1,11 @@
 """Open an artifact: manifest, trust, digests, engine, golden rows, in that order; only then is there a scorer."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 
-from model import golden, signature
+from model import fetch, golden, signature
 from model.engine import available, files_of, load_engine
 from model.errors import ArtifactCorrupt, ArtifactMissing, ArtifactUntrusted
 from model.manifest import FILE, EngineName, Manifest, digest, parse
@@ -24,6 +27,10 @@ class Policy:
     threads: int = 1
 
 
+def _anything(engine: EngineName, size: int) -> None:
+    del engine, size
+
+
 def read_manifest(store: Store, name: str, version: str, policy: Policy, labelled: str | None = None) -> Manifest:
     """Return a version's manifest once the deployment's trust is satisfied by its bytes.
 
@@ -40,15 +47,29 @@ def read_manifest(store: Store, name: str, version: str, policy: Policy, labelle
     return manifest
 
 
-def open_artifact(store: Store, name: str, version: str, policy: Policy, labelled: str | None = None) -> Scorer:
+def open_artifact(
+    store: Store,
+    name: str,
+    version: str,
+    policy: Policy,
+    labelled: str | None = None,
+    *,
+    admit: Callable[[EngineName, int], None] = _anything,
+    scratch: Path | None = None,
+) -> Scorer:
     """Return a scorer that has just given its golden answers.
 
-    No byte of a file is interpreted before its sha256 is the manifest's. Raises the errors of `read_manifest`.
+    No byte of a file is interpreted before its sha256 is the manifest's. `admit` is told of the engine and the bytes of
+    its files before they are loaded, and may raise; parts of large files are kept in `scratch` when the time is up.
+    Raises the errors of `read_manifest`.
     """
     manifest = read_manifest(store, name, version, policy, labelled)
     engine = available(manifest, policy.engines)
     policy.trust.check_engine(f"{name}/{version}", engine, remote=store.remote)
-    files = {file: verified(store, manifest, file) for file in (*files_of(manifest, engine), golden.FILE)}
+    digests = {file: _expected(manifest, file) for file in (*files_of(manifest, engine), golden.FILE)}
+    files = fetch.files(
+        store, f"{name}/{version}", digests, partial(admit, engine), fetch.scratch() if scratch is None else scratch
+    )
     loaded = load_engine(engine, manifest, files, policy.version_mismatch, policy.threads)
     scorer = Scorer(manifest, loaded, engine)
     golden.replay(scorer, files[golden.FILE])
@@ -64,13 +85,18 @@ def _signatures(store: Store, artifact: str) -> bytes | None:
 
 def verified(store: Store, manifest: Manifest, file: str) -> bytes:
     """Return a file's bytes, whose sha256 is the manifest's; raises ArtifactCorrupt, or what the store says."""
-    if file not in manifest.digests:
-        raise ArtifactCorrupt(f"the manifest has no digest of {file}")
-    if ".." in file or file.startswith("/"):
-        raise ArtifactUntrusted("the manifest names a file outside its artifact")
+    expected = _expected(manifest, file)
     content = store.read(f"{manifest.name}/{manifest.version}/{file}")
-    if digest(content) != manifest.digests[file]:
+    if digest(content) != expected:
         raise ArtifactCorrupt(
             f"{manifest.name}/{manifest.version}/{file} is not the file that was packed: its sha256 differs"
         )
     return content
+
+
+def _expected(manifest: Manifest, file: str) -> str:
+    if file not in manifest.digests:
+        raise ArtifactCorrupt(f"the manifest has no digest of {file}")
+    if ".." in file or file.startswith("/"):
+        raise ArtifactUntrusted("the manifest names a file outside its artifact")
+    return manifest.digests[file]

@@ -94,6 +94,8 @@ def unpickle(content: bytes) -> tuple[Any, str | None]:
             estimator = joblib.load(io.BytesIO(content))
         except (AttributeError, ImportError) as error:
             raise ArtifactIncompatible(f"the pickle needs code that is not here: {error}") from error
+        except MemoryError:
+            raise
         except Exception as error:
             raise ArtifactCorrupt(f"the file cannot be unpickled: {type(error).__name__}") from error
     versions = [w.message.original_sklearn_version for w in caught if isinstance(w.message, InconsistentVersionWarning)]

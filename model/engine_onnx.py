@@ -105,6 +105,8 @@ def open_session(content: bytes, threads: int = 1) -> Any:
     options.enable_cpu_mem_arena = False
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except MemoryError:
+        raise
     except Exception as error:
         kind = type(error).__name__
         if kind in {"NotImplemented", "InvalidGraph", "Fail", "EPFail"}:

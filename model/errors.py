@@ -11,6 +11,15 @@ ModelError
 │   ├── ArtifactUntrusted      nothing in this deployment vouches for the bytes
 │   └── ArtifactUnavailable    the store did not answer in time, or refused
 ├── PredictionFailed       the estimator raised, or answered with something that is not a finite value
+├── BulkError              a whole object of rows cannot be scored
+│   ├── JobRefused             the job names a place or a format that is not allowed here
+│   ├── InputMalformed         the object is not what its name says: header, columns, compression, one endless record
+│   ├── InputMissing           there is no such object
+│   ├── InputChanged           another version was written while this one was read
+│   ├── AccessDenied           the store forbids reading the input or writing the output
+│   ├── StoreUnavailable       the store is throttled, slow or does not answer
+│   ├── OutOfTime              what is left of the call does not suffice
+│   └── TooManyFailed          more ranges of the object failed than the deployment tolerates
 ├── PackingRefused         the packer's: the estimator file cannot become an artifact as it is
 ├── PublishingRefused      the publisher's: the version is taken, or a promotion would break what is live
 └── LabelsMoved            the mover's: somebody else moved a label meanwhile
@@ -76,13 +85,59 @@ class ArtifactUntrusted(ArtifactError):
 
 
 class ArtifactUnavailable(ArtifactError):
-    """The store is unreachable, slow or refuses access."""
+    """The store is unreachable, slow or refuses access.
+
+    `progress` says that some of what was asked has arrived and is kept: the next attempt has less to read.
+    """
 
     retryable = True
+    progress: bool = False
 
 
 class PredictionFailed(ModelError):
     """The estimator could not answer rows that fit its manifest."""
+
+
+class BulkError(ModelError):
+    """An object of rows cannot be scored as a whole; single bad rows go to the error file instead."""
+
+
+class JobRefused(BulkError):
+    """The job's input, output or format is not allowed; the message says what is."""
+
+
+class InputMalformed(BulkError):
+    """The object cannot be read as rows; the message names the line, column or byte, never a value."""
+
+
+class InputMissing(BulkError):
+    """The object is not there, or no longer."""
+
+
+class InputChanged(BulkError):
+    """The object was overwritten between two reads of it."""
+
+    retryable = True
+
+
+class AccessDenied(BulkError):
+    """The store refuses what the job needs; somebody has to grant it."""
+
+
+class StoreUnavailable(BulkError):
+    """The store answers with errors, asks to slow down, or not at all."""
+
+    retryable = True
+
+
+class OutOfTime(BulkError):
+    """The object does not fit into what is left of this call, by its size and the measured pace."""
+
+    retryable = True
+
+
+class TooManyFailed(BulkError):
+    """More ranges failed than are tolerated, so nothing is committed; what was scored waits for a redrive."""
 
 
 class PackingRefused(ModelError):

@@ -5,12 +5,15 @@ Runs only after the compiled decoder of `model.rows` has refused, so it may be s
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
+
 from model.errors import Fault
 from model.manifest import Feature
-from model.rows import LIMIT, RowSchema
+from model.rows import LARGEST, LIMIT, RESERVED, RowSchema
 
 # Enough to mend a form or a column; more would make a small bad request a large answer.
 BOUND = 100
@@ -19,7 +22,7 @@ _KINDS = {bool: "a boolean", int: "a number", float: "a number", str: "a string"
 
 
 def explain_json(body: bytes, schema: RowSchema) -> tuple[Fault, ...]:
-    """Return the faults of a JSON body.
+    """Return the faults of a JSON body; none when it is good but for a key that appears twice.
 
     The standard parser reads what the fast one refuses whole (NaN, 1e999), so that these get a pointer as well.
     """
@@ -33,8 +36,11 @@ def explain_json(body: bytes, schema: RowSchema) -> tuple[Fault, ...]:
         return (Fault("", f"not valid JSON: {error.msg} at character {error.pos}"),)
     except ValueError:  # Python refuses integers of more than 4,300 digits
         return (Fault("", "a number has too many digits"),)
-    # What is left is what only the standard parser takes: half a surrogate pair in a string.
-    return explain(value, schema) or (Fault("", "not valid JSON"),)
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return (Fault("", "not valid JSON: half a surrogate pair in a string"),)
+    return explain(value, schema)
 
 
 def explain(request: Any, schema: RowSchema) -> tuple[Fault, ...]:
@@ -55,9 +61,9 @@ def _request(request: Any, schema: RowSchema) -> Iterator[Fault]:
     forms = [form for form in ("features", "instances") if form in request]
     if len(forms) == 2:
         yield Fault("/instances", 'expected either "features" (one row) or "instances" (many), not both')
-    rest = {key: value for key, value in request.items() if key not in {"features", "instances", "outputs"}}
+    rest = {key: value for key, value in request.items() if key not in {*RESERVED, *schema.options}}
     if forms:
-        yield from (Fault(_join("", key), f'not expected beside "{forms[0]}"') for key in rest)
+        yield from (Fault(join("", key), f'not expected beside "{forms[0]}"') for key in rest)
     if "features" in request:
         yield from _row("/features", request["features"], schema)
     if "instances" in request:
@@ -66,6 +72,10 @@ def _request(request: Any, schema: RowSchema) -> Iterator[Fault]:
         yield from _bare(rest, schema)
     if "outputs" in request:
         yield from _outputs(request["outputs"], schema)
+    if "top_k" in schema.options and not _is_count(request.get("top_k", 1)):
+        yield Fault("/top_k", "expected a whole number above 0")
+    if "threshold" in schema.options and not _is_share(request.get("threshold", 0)):
+        yield Fault("/threshold", "expected a number from 0 to 1")
 
 
 def _bare(row: dict[str, Any], schema: RowSchema) -> Iterator[Fault]:
@@ -86,15 +96,15 @@ def _rows(rows: Any, schema: RowSchema) -> Iterator[Fault]:
 def _row(pointer: str, row: Any, schema: RowSchema) -> Iterator[Fault]:
     if isinstance(row, dict):
         yield from (
-            Fault(_join(pointer, feature.name), f"missing, expected {expected(feature)}")
+            Fault(join(pointer, feature.name), f"missing, expected {expected(feature)}")
             for feature in schema.features
             if feature.name not in row
         )
         for key, value in row.items():
             if key in schema.names:
-                yield from _value(_join(pointer, key), value, schema.features[schema.names.index(key)])
+                yield from _value(join(pointer, key), value, schema.features[schema.names.index(key)])
             else:
-                yield Fault(_join(pointer, key), "not a feature of this model")
+                yield Fault(join(pointer, key), "not a feature of this model")
     elif isinstance(row, list | tuple):
         if len(row) != len(schema.features):
             yield Fault(pointer, f"expected {len(schema.features)} values ({_listed(schema.names)}), got {len(row)}")
@@ -120,6 +130,14 @@ def _value(pointer: str, value: Any, feature: Feature) -> Iterator[Fault]:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST
+
+
+def _is_share(value: Any) -> bool:
+    return _is_number(value) and 0 <= value <= 1
 
 
 def _is_category(value: Any, feature: Feature) -> bool:
@@ -153,6 +171,13 @@ def _outputs(outputs: Any, schema: RowSchema) -> Iterator[Fault]:
             yield Fault(f"/outputs/{i}", f"expected one of {_listed(schema.offered)}")
 
 
+def located(error: msgspec.ValidationError) -> Fault:
+    """Turn a decoder's refusal ("Expected `int`, got `str` - at `$.inputs[0].shape[1]`") into a fault."""
+    words, _, path = str(error).partition(" - at `$")
+    pointer = re.sub(r"[.\[]", "/", path.rstrip("`").replace("]", ""))
+    return Fault(pointer.replace("/...", ""), words.replace("`", "")[:200])
+
+
 def expected(feature: Feature) -> str:
     """Say in words what the column takes: "a number or null", "one of "a", "b""."""
     if feature.kind == "category" and feature.categories and not feature.open:
@@ -173,6 +198,6 @@ def _kind(value: Any) -> str:
     return "null" if value is None else _KINDS.get(type(value), "another type")
 
 
-def _join(pointer: str, key: str) -> str:
+def join(pointer: str, key: str) -> str:
     """Append one reference token, escaped as RFC 6901 section 3 says; a hostile key is cut."""
     return f"{pointer}/{key[:64].replace('~', '~0').replace('/', '~1')}"

@@ -4,7 +4,7 @@ Without a label file the only version is live; with several versions and no labe
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 
@@ -96,6 +96,14 @@ def live_version(name: str, labels: Labels | None, versions: tuple[str, ...]) ->
     if not versions:
         raise ArtifactMissing(f"{name} has no version in the store")
     raise ArtifactMissing(f"{name} has versions {', '.join(versions)} and no live label: say which one is live")
+
+
+def target(labels: Labels | None, label: str) -> Target | None:
+    """Return what a label points at; None when nobody set it, or nobody knows it."""
+    if labels is None or label not in get_args(Label):
+        return None
+    found: Target | None = getattr(labels, label)
+    return found
 
 
 class _Head(msgspec.Struct):

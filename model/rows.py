@@ -20,17 +20,25 @@ if TYPE_CHECKING:
 LIMIT = 3.4e38
 OUTPUTS: tuple[OutputName, ...] = ("prediction", "probabilities", "decision")
 RESERVED = ("features", "instances", "outputs")
+# Reserved only where no feature is called so: a bare row's own key comes first.
+OPTIONS = ("top_k", "threshold")
+LARGEST = 2**31 - 1
 
 Row = tuple[Scalar | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Typed rows and what is wanted of them; `single` when the caller asked about one row and expects one answer."""
+    """Typed rows and what is wanted of them; `single` when the caller asked about one row and expects one answer.
+
+    `top_k` keeps the most probable classes, `threshold` is the probability from which the second of two is predicted.
+    """
 
     rows: tuple[Row, ...]
     single: bool = False
     outputs: tuple[OutputName, ...] | None = None
+    top_k: int | None = None
+    threshold: float | None = None
 
 
 class RowSchema:
@@ -48,6 +56,7 @@ class RowSchema:
         ]
         self._nones = [i for i, f in enumerate(features) if f.missing == "none"]
         self.bare = not set(self.names) & set(RESERVED)
+        self.options = tuple(name for name in OPTIONS if name not in self.names)
         request = self._request_type()
         self.decode_json = msgspec.json.Decoder(request).decode
         self._request = request
@@ -72,7 +81,8 @@ class RowSchema:
         plain = tuple(row if type(row) is tuple else msgspec.structs.astuple(row) for row in rows)
         if self._closed and not self._known(plain):
             return None
-        return Request(plain, single, None if typed.outputs is UNSET else tuple(typed.outputs))
+        outputs = None if typed.outputs is UNSET else tuple(typed.outputs)
+        return Request(plain, single, outputs, *[getattr(typed, name, None) for name in OPTIONS])
 
     def matrix(self, rows: Sequence[Row]) -> "np.ndarray[Any, Any]":
         """Return rows as an array of shape (n, features): float64 when every column is numeric, else object.
@@ -107,6 +117,9 @@ class RowSchema:
             ("instances", list[row] | UnsetType, UNSET),
             ("outputs", Annotated[list[offered], Meta(min_length=1)] | UnsetType, UNSET),
         ]
+        kinds = {"top_k": Annotated[int, Meta(ge=1, le=LARGEST)], "threshold": Annotated[float, Meta(ge=0, le=1)]}
+        # Null is no choice: `None` only stands for what was not sent.
+        fields += [(name, kinds[name], None) for name in self.options]
         if self.bare:
             fields += [(key, kind | UnsetType, UNSET) for key, kind in columns]
         return msgspec.defstruct("Request", fields, rename=keys, forbid_unknown_fields=True)

@@ -72,6 +72,11 @@ class Scorer:
         """What computes; packing compares it with another."""
         return self._engine
 
+    @property
+    def default_outputs(self) -> tuple[OutputName, ...]:
+        """What is answered when nobody says what is wanted: all but the decision values."""
+        return self._default
+
     def score(self, rows: Sequence[Row], outputs: Sequence[OutputName] | None = None) -> Prediction:
         """Answer typed rows (see `RowSchema`); no outputs named means all but the decision values.
 

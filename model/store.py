@@ -3,7 +3,7 @@
 obstore imports in 21 ms where an S3 client of boto3 takes 220 to 270; it reads the usual AWS_* variables.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +15,7 @@ from model.errors import ArtifactMissing, ArtifactUnavailable
 from model.manifest import FILE, is_name
 
 if TYPE_CHECKING:
-    from obstore import ReadableFile
+    from obstore import GetOptions, ReadableFile
     from obstore.store import ObjectStore
 
 
@@ -55,10 +55,24 @@ class Store:
 
     def read(self, key: str) -> bytes:
         """Return the bytes of one object; raises ArtifactMissing or ArtifactUnavailable."""
-        import obstore  # noqa: PLC0415  -- 15 MB of native code, read when the first artifact is
+        with translated(key):
+            return self._get(key, None)[0]
+
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Give all reads in the block so many seconds, where somebody waits for them: see `ServingStore`."""
+        del seconds
+        yield
+
+    def read_if_changed(self, key: str, mark: str | None) -> tuple[bytes, str | None] | None:
+        """Return the bytes of an object and the store's mark of that state; None when `mark` is still its mark."""
+        from obstore.exceptions import NotModifiedError  # noqa: PLC0415
 
         with translated(key):
-            return bytes(obstore.get(self._store(), key).bytes())
+            try:
+                return self._get(key, {"if_none_match": mark} if mark else None)
+            except NotModifiedError:
+                return None
 
     def write(self, key: str, content: bytes) -> None:
         """Put one object, whole or not at all (a local store renames it into place)."""
@@ -69,12 +83,8 @@ class Store:
 
     def names(self) -> tuple[str, ...]:
         """Return the models in the store, sorted; one whose first version has not arrived is among them."""
-        import obstore  # noqa: PLC0415
-
         with translated("/"):
-            # On S3 no prefix lists below the URL's own, which is all that the function's role may list.
-            found = obstore.list_with_delimiter(self._store())
-        folders = (path.rsplit("/", 1)[-1] for path in found["common_prefixes"])
+            folders = (path.rsplit("/", 1)[-1] for path in self._folders())
         return tuple(sorted(filter(is_name, folders)))
 
     def versions(self, name: str) -> tuple[str, ...]:
@@ -89,14 +99,8 @@ class Store:
         way to find out: where listing is allowed below a prefix only, a missing object answers 403, like a forbidden
         one.
         """
-        import obstore  # noqa: PLC0415
-
         with translated(f"{name}/"):
-            below = [
-                entry["path"].removeprefix(f"{name}/").split("/")
-                for batch in obstore.list(self._store(), f"{name}/")
-                for entry in batch
-            ]
+            below = [path.removeprefix(f"{name}/").split("/") for path in self._paths(f"{name}/")]
         folders = (path[0] for path in below if len(path) == 2 and path[1] == FILE)
         files = frozenset(path[0] for path in below if len(path) == 1)
         return Contents(tuple(sorted(filter(is_name, folders))), files)
@@ -115,6 +119,23 @@ class Store:
 
         with translated(key):
             return obstore.open_reader(self._store(), key)
+
+    def _get(self, key: str, options: "GetOptions | None") -> tuple[bytes, str | None]:
+        import obstore  # noqa: PLC0415  -- 15 MB of native code, read when the first artifact is
+
+        found = obstore.get(self._store(), key, options=options)
+        return bytes(found.bytes()), found.meta["e_tag"]
+
+    def _folders(self) -> Sequence[str]:
+        import obstore  # noqa: PLC0415
+
+        # On S3 no prefix lists below the URL's own, which is all that the function's role may list.
+        return obstore.list_with_delimiter(self._store())["common_prefixes"]
+
+    def _paths(self, prefix: str) -> list[str]:
+        import obstore  # noqa: PLC0415
+
+        return [entry["path"] for batch in obstore.list(self._store(), prefix) for entry in batch]
 
     def _store(self, *, create: bool = False) -> "ObjectStore":
         if self._opened is None:

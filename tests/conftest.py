@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -21,8 +21,27 @@ from model.shelf import Shelf
 from model.store import Store
 from model.train import train
 
+if TYPE_CHECKING:
+    from tests.site import Site
+
 ROOT = Path(__file__).parents[1]
 BUCKET = "models"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of what `sam build` makes share its folders, so one process runs them all; of the others each file."""
+    for item in items:
+        builds = item.get_closest_marker("sam") or item.get_closest_marker("lab")
+        item.add_marker(pytest.mark.xdist_group("sam" if builds else item.path.name))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI a skipped test is a failed run: there everything that a test needs is there, or is missing by mistake."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") == "true" and reporter and reporter.stats.get("skipped"):
+        reporter.write_line("CI=true: skipped tests fail the run", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +73,7 @@ def serve(packed: Path) -> ClientFactory:
         env = {"MODEL_STORE": (folder or packed).as_uri(), "MODEL_DEFAULT": "iris"} | settings
         started = runtime.start(env)
         return TestClient(
-            create_app(started.registry, started.settings, started.observer, started.recorder),
+            create_app(started.registry, started.settings, started.observer, recorder=started.recorder),
             raise_server_exceptions=False,
         )
 
@@ -114,6 +133,35 @@ def s3(s3_endpoint: str, packed: Path) -> Iterator[Any]:
     for entry in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
         client.delete_object(Bucket=BUCKET, Key=entry["Key"])
     client.delete_bucket(Bucket=BUCKET)
+
+
+@pytest.fixture(scope="session")
+def steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose store/ has one small model in four versions; read only."""
+    from tests.site import pack_versions  # noqa: PLC0415
+
+    folder = tmp_path_factory.mktemp("steps")
+    pack_versions(folder)
+    return folder
+
+
+@pytest.fixture
+def site(s3_endpoint: str, steps: Path) -> Iterator["Site"]:
+    """An S3 that misbehaves on demand, with version 1.0.0 of the model live."""
+    from tests.misbehaving_s3 import faulty_s3  # noqa: PLC0415
+    from tests.site import BUCKET as ROLLOUTS  # noqa: PLC0415
+    from tests.site import Site  # noqa: PLC0415
+
+    client = boto3.client("s3", endpoint_url=s3_endpoint, region_name="us-east-1")
+    client.create_bucket(Bucket=ROLLOUTS)
+    with faulty_s3(s3_endpoint) as proxy:
+        made = Site(client, proxy, steps)
+        made.publish("1.0.0")
+        made.label("1.0.0")
+        yield made
+    for entry in client.list_objects_v2(Bucket=ROLLOUTS).get("Contents", []):
+        client.delete_object(Bucket=ROLLOUTS, Key=entry["Key"])
+    client.delete_bucket(Bucket=ROLLOUTS)
 
 
 def next_version(store: Path, name: str, version: str, **members: Any) -> Path:

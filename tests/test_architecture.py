@@ -45,11 +45,17 @@ BUILD_TIME = {
     "drift_report",
     "monitoring_commands",
 }
-HANDLER_MAY = {"registry", "scorer", "manifest", "rows", "codec", "bulk", "store", "drift", "errors"}
+HANDLER_MAY = {"registry", "scorer", "manifest", "rows", "codec", "bulk", "store", "drift", "errors", "options"}
 HANDLER_MAY |= {"reference", "records", "window", "findings"}
 # What the composition root and the documents need beside: who is trusted, and a feature in words.
-HANDLER_MAY_TOO = {"runtime": {"artifact", "trust"}, "openapi": {"faults"}, "page": set[str]()}
+HANDLER_MAY_TOO = {
+    "runtime": {"artifact", "trust", "serving_store", "credentials"},
+    "openapi": {"faults"},
+    "page": set[str](),
+}
 PURE = (
+    "routing",
+    "cache",
     "codec",
     "rows",
     "faults",
@@ -161,7 +167,7 @@ def test_the_monitor_loads_no_engine_no_sdk_and_no_framework(packed: Path) -> No
 
 
 @pytest.mark.parametrize("engine", ["onnx", "joblib"])
-@pytest.mark.parametrize("edge", ["on_http", "on_invoke", "on_queue", "on_bus"])
+@pytest.mark.parametrize("edge", ["on_http", "on_invoke", "on_queue", "on_bus", "on_object", "on_map"])
 def test_a_bundled_model_loads_its_engine_and_no_sdk(edge: str, engine: str, packed: Path) -> None:
     env = {"MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
     found = loaded(f"import handler.{edge}", **env, MODEL_ENGINES=engine)
@@ -192,6 +198,52 @@ def test_only_an_edge_that_has_somewhere_to_send_loads_the_sdk_and_never_boto3(e
 def test_the_application_needs_no_engine_until_a_model_is_asked_for(tmp_path: Path) -> None:
     found = loaded("import handler.on_http", MODEL_STORE=tmp_path.as_uri())
     assert not found & (HANDLER_MAY_NOT | NEVER_SERVED)
+
+
+def test_the_authorizer_knows_tokens_and_no_model() -> None:
+    env = {"JWT_ISSUER": "https://issuer.example", "JWT_AUDIENCE": "a"}
+    found = loaded("import handler.on_authorize", **env)
+    assert not found & (HANDLER_MAY_NOT | NEVER_SERVED | FRAMEWORK | {"mangum", "msgspec", "obstore", "model"})
+    assert {"joserfc", "cryptography"} <= found
+
+
+@pytest.mark.parametrize("file", sources("handler"), ids=lambda file: file.stem)
+def test_only_the_authorizer_imports_what_only_its_zip_has(file: Path) -> None:
+    own = "authorizer" in file.parts or file.stem == "on_authorize"
+    names = imported(file)
+    assert own or not [name for name in names if name.split(".")[0] == "joserfc" or "authorizer" in name]
+    assert not own or {name for name in names if name.startswith(("handler.", "model."))} == {
+        name for name in names if name.startswith("handler.authorizer")
+    }
+
+
+DIALECTS = {"open_inference": "/v2", "invocations": "/ping", "tf_serving": "/v1/models"}
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_a_dialect_is_imported_by_its_first_request_only(name: str, packed: Path) -> None:
+    call = """
+import json, sys
+from handler.on_http import handler
+event = json.load(open({event!r}))
+def ask(path):
+    return handler(event | {{"path": path, "httpMethod": "GET" if path != "/predict" else "POST"}}, None)["statusCode"]
+lazy = ("handler.dialects.", "handler.docs", "handler.query", "handler.proxy_events", "model.codec.csv",
+        "model.codec.tensors", "model.codec.frames", "zlib")
+def loaded():
+    return {{name for name in sys.modules if name.startswith(lazy)}} - before
+before = set()
+before = {{name for name in loaded() if name == "zlib"}}
+print(ask("/predict"), *sorted(loaded() - {{"handler.dialects.contract"}}))
+print(ask({path!r}), *sorted(name for name in loaded() if name.startswith("handler.dialects.")))
+""".format(event=str(ROOT / "tests/infra/events/apigateway-v1.json"), path=DIALECTS[name])
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris"}
+    result = subprocess.run([sys.executable, "-c", call], env=env, capture_output=True, text=True, check=True)
+    first, second = (line.split() for line in result.stdout.splitlines() if not line.startswith("{"))
+    assert first == ["200"]
+    assert second[0] == "200"
+    assert f"handler.dialects.{name}" in second
+    assert not {f"handler.dialects.{other}" for other in DIALECTS if other != name} & set(second)
 
 
 def test_the_command_line_helps_and_inspects_without_an_engine(packed: Path) -> None:

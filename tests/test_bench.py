@@ -35,6 +35,7 @@ RUN = Run(
         result("joblib", 1200, own=4.0),
         result("onnx", 200),
         Result(Case("card", "forest", 1.0), (350.0, 360.0)),
+        result("v2", 210, own=0.25),
         result("floor", 80, own=0.05),
         result("empty", 30, own=0.001),
         result("onnx", 300, "larger"),
@@ -89,7 +90,7 @@ def test_targets_are_ratios_of_medians_within_the_run() -> None:
     found = {verdict.name: verdict for verdict in targets.verdicts(RUN)}
     assert all(verdict.met for verdict in found.values())
     values = [verdict.value for verdict in found.values()]
-    assert values == pytest.approx([201 / 1501, 201 / 5001, 201 / 81, 0.2, 0.4, 1201 / 1501, 50.0])
+    assert values == pytest.approx([201 / 1501, 201 / 5001, 201 / 81, 0.2, 0.4, 211 / 1501, 0.25, 1201 / 1501, 50.0])
 
 
 def test_what_was_not_measured_is_neither_met_nor_missed() -> None:
@@ -190,15 +191,17 @@ def lineup(packed: Path, tmp_path: Path) -> Lineup:
 
 
 def test_a_small_run_measures_every_contender(lineup: Lineup) -> None:
-    names = ("tutorial", "onnx", "card", "floor", "empty")
+    names = ("tutorial", "onnx", "card", "v2", "floor", "empty")
     warm = {1: 10, 3: 10}
     steps = tuple(plan.Step(Case(name, "iris", 1.0), 1, {} if name == "card" else warm) for name in names)
-    (tutorial, onnx, card, floor, empty) = results = run_round(lineup, steps, Console(file=io.StringIO()), quota=False)
+    (tutorial, onnx, card, v2, floor, empty) = results = run_round(
+        lineup, steps, Console(file=io.StringIO()), quota=False
+    )
     assert [r.case.contender for r in results] == list(names)
     assert empty.median < floor.median < tutorial.median
     assert onnx.median < card.median  # FastAPI, at the first call that needs it
     assert not card.warm
-    for found in (tutorial, onnx, floor, empty):
+    for found in (tutorial, onnx, v2, floor, empty):
         one, many = found.at(1), found.at(3)
         assert one
         assert many

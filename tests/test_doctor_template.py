@@ -62,7 +62,9 @@ def test_globals_count_for_each_function(tmp_path: Path) -> None:
     def edit(stack: dict[str, Any]) -> None:
         stack["Globals"]["Function"] |= {"SnapStart": SNAP, "ProvisionedConcurrencyConfig": PROVISIONED}
 
-    assert [finding.where for finding in examine(tmp_path, edit)] == ["ApiFunction", "InvokeFunction"]
+    resources = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
+    functions = [name for name, found in resources.items() if found["Type"] == "AWS::Serverless::Function"]
+    assert [finding.where for finding in examine(tmp_path, edit)] == functions
 
 
 def test_the_alias_of_a_translated_template_counts(tmp_path: Path) -> None:

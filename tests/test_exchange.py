@@ -19,6 +19,7 @@ from handler.settings import Settings
 from model.errors import ArtifactUnavailable, InvalidRows, PredictionFailed, TooLarge, UnknownModel
 from model.manifest import Feature, Manifest, Output
 from model.scorer import Scorer
+from model.serving_store import ServingStore
 from tests.conftest import LogLines
 from tests.events import Context, delivery, record
 
@@ -66,7 +67,7 @@ class Models:
         manifest = Manifest(1, "m", "1", "regression", "Fake", "joblib", "array", features, outputs, {}, {}, "now")
         self.known = Scorer(manifest, engine or Engine())
 
-    def scorer(self, name: str | None = None, version: str | None = None) -> Scorer:
+    def scorer(self, name: str | None = None, version: str | None = None, key: str | None = None) -> Scorer:
         if name == "down":
             raise ArtifactUnavailable("the store did not answer")
         if name == "bug":
@@ -79,7 +80,7 @@ class Models:
 def runtime(engine: Any = None, **settings: Any) -> Runtime:
     known = Settings("file:///none", **settings)
     models: Any = Models(engine)
-    return Runtime(known, models, Observer(known))
+    return Runtime(known, models, Observer(known), ServingStore("file:///none"))
 
 
 def run(

@@ -18,6 +18,7 @@ from handler.predict import PATHS, route
 from tests.conftest import ROOT
 
 GOOD = b'{"features": [6.1, 2.8, 4.7, 1.2]}'
+V2 = b'{"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": [6.1, 2.8, 4.7, 1.2]}]}'
 CALLS = [
     ("POST", "/predict", GOOD, 200),
     ("POST", "/models/iris/predict", GOOD, 200),
@@ -29,6 +30,14 @@ CALLS = [
     ("POST", "/models/iris/versions/9.9.9/predict", GOOD, 404),
     ("POST", "/predict/", GOOD, 404),
     ("POST", "predict", GOOD, 404),
+    ("POST", "/v2/models/iris/infer", V2, 200),
+    ("POST", "/v2/models/iris/infer", b"{}", 400),
+    ("POST", "/invocations", b'{"instances": [[6.1, 2.8, 4.7, 1.2]]}', 200),
+    ("POST", "/v1/models/iris:predict", b'{"instances": [[6.1, 2.8, 4.7, 1.2]]}', 200),
+    ("GET", "/v2/models/iris/infer", b"", 405),
+    ("GET", "/v2/nothing", b"", 404),
+    ("GET", "/v2", b"", 200),
+    ("GET", "/ping", b"", 200),
     ("GET", "/predict", b"", 405),
     ("GET", "/", b"", 200),
     ("GET", "/models/iris", b"", 200),
@@ -87,13 +96,17 @@ def test_the_front_knows_the_paths_of_the_route_table() -> None:
 
 def test_the_application_is_imported_by_the_first_call_that_is_no_prediction(packed: Path) -> None:
     """In a fresh interpreter, through the handler, with the events as API Gateway sends them."""
-    code = """
+    code = (
+        f"V2 = {V2.decode()!r}"
+        + """
 import json, sys
 from handler.on_http import handler
 class Context: aws_request_id = "a"
 event = json.load(open("tests/infra/events/apigateway-v1.json"))
 assert handler(event, Context)["statusCode"] == 200
 assert handler(event | {"body": "[]"}, Context)["statusCode"] == 400
+infer = event | {"path": "/v2/models/iris/infer", "body": V2}
+assert handler(infer, Context)["statusCode"] == 200
 print("fastapi" in sys.modules)
 health = json.load(open("tests/infra/events/apigateway-v1-health.json"))
 assert handler(health, Context)["statusCode"] == 200
@@ -101,6 +114,7 @@ first = sys.modules["handler.on_http"]._front.application
 assert handler(health, Context)["statusCode"] == 200
 print("fastapi" in sys.modules, sys.modules["handler.on_http"]._front.application is first)
 """
+    )
     env = {"PYTHONPATH": str(ROOT), "MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris"}
     done = subprocess.run([sys.executable, "-c", code], env=env, cwd=ROOT, capture_output=True, text=True, check=True)
     assert [line for line in done.stdout.splitlines() if not line.startswith("{")] == ["False", "True True"]

@@ -156,7 +156,7 @@ def test_a_cold_start_for_a_prediction_never_pays_for_it(packed: Path) -> None:
 import sys
 from starlette.testclient import TestClient
 import handler.on_http
-client = TestClient(handler.on_http._app)
+client = TestClient(handler.on_http._front.application)
 assert client.post("/predict", json={{"features": [6.1, 2.8, 4.7, 1.2]}}).status_code == 200
 assert client.get("/").status_code == 200
 assert client.get("/models").status_code == 200

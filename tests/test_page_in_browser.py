@@ -32,7 +32,7 @@ from sklearn.svm import LinearSVC
 
 from model.codec import csv_rows, json_rows
 from model.errors import InvalidRows
-from model.manifest import Feature
+from model.manifest import Feature, digest
 from model.pack import pack
 from model.rows import RowSchema
 from model.source import read_source
@@ -865,7 +865,8 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         joblib.dump(estimator, file)
         for version in ("1.0.0", "1.1.0") if name == "mixed" else ("1.0.0",):
             pack(read_source(file), store, name, version, sample=sample, engine="joblib")
-    labels = {"format": 1, "live": {"version": "1.0.0", "manifest": "sha256:0"}}
+    live = digest((folder / "mixed" / "1.0.0" / "manifest.json").read_bytes())
+    labels = {"format": 1, "live": {"version": "1.0.0", "manifest": live}}
     (folder / "mixed" / "labels.json").write_text(json.dumps(labels))
     with running(MODEL_STORE=folder.as_uri()) as found:
         yield found

@@ -9,10 +9,14 @@ import pytest
 from starlette.testclient import TestClient
 
 from handler import runtime
+from handler.api import create_app
+from handler.front import Front
+from handler.http_call import HttpCall
 from handler.records import ROWS
 from model.records import FeedbackRecord, PredictionRecord, encode, read
 from model.reference import NULL
 from model.registry import Registry
+from model.rows import Request
 from tests.conftest import ClientFactory, LogLines
 from tests.events import Context, delivery, record
 from tests.test_on_events import Start, start  # noqa: F401  -- a fixture
@@ -79,6 +83,42 @@ def test_of_many_rows_some_are_recorded_by_their_places(serve: ClientFactory, re
     assert 9 <= len(line["rows"]) <= ROWS
     assert line["values"] == [rows[i] for i in line["rows"]]
     assert line["answers"] == [answer["predictions"][i] for i in line["rows"]]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v2/models/iris/infer", {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP64", "data": IRIS}]}),
+        ("/invocations", {"instances": [IRIS]}),
+        ("/v1/models/iris:predict", {"instances": [IRIS]}),
+    ],
+)
+@pytest.mark.parametrize("front", [False, True])
+def test_predictions_in_a_dialect_are_recorded_under_the_requests_id(
+    packed: Path, records: Records, path: str, body: dict[str, Any], front: bool
+) -> None:
+    started = runtime.start({"MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris", **ON})
+    parts = started.registry, started.settings, started.observer
+    app: Any = create_app(*parts, recorder=started.recorder)
+    if front:
+        app = HttpCall(Front(*parts, started.recorder), started.observer)
+    answer = TestClient(app).post(path, json=body)
+    assert answer.status_code == 200
+    (line,) = records("prediction")
+    assert (line["id"], line["bins"], line["answers"]) == (answer.headers["x-request-id"], [[6, 2, 6, 2]], [1])
+
+
+def test_what_a_callers_options_made_of_an_answer_is_not_recorded(packed: Path, records: Records) -> None:
+    started = runtime.start({"MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris", **ON})
+    assert started.recorder is not None
+    client = TestClient(create_app(started.registry, started.settings, started.observer, recorder=started.recorder))
+    assert client.post("/predict", json={"features": IRIS, "top_k": 1}).status_code == 200
+    (line,) = records("prediction")
+    assert (line["answers"], "probabilities" in line) == ([1], False)
+    prediction = started.registry.scorer().score([tuple(IRIS)])
+    started.recorder.answered("own", Request(rows=(tuple(IRIS),), threshold=0.9), prediction)
+    started.recorder.answered("usual", Request(rows=(tuple(IRIS),)), prediction)
+    assert [line["id"] for line in records("prediction")][1:] == ["usual"]
 
 
 def test_the_share_follows_from_the_id_so_that_a_repeat_decides_alike(packed: Path, records: Records) -> None:
@@ -228,7 +268,7 @@ def test_the_page_is_told_whether_feedback_is_taken(serve: ClientFactory, client
 def test_the_document_has_feedback_where_it_is_taken(serve: ClientFactory, client: TestClient) -> None:
     assert "/feedback" not in client.get("/openapi.json").json()["paths"]
     taken = serve(**TAKEN).get("/openapi.json").json()["paths"]["/feedback"]["post"]
-    assert set(taken["responses"]) == {"202", "400", "413"}
+    assert set(taken["responses"]) == {"202", "400", "403", "413", "429", "500"}
 
 
 # --- reading

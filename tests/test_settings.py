@@ -23,6 +23,16 @@ def test_every_variable_is_read() -> None:
             "MODEL_ENGINES": "onnx, joblib",
             "MODEL_MAX_BODY_BYTES": "10",
             "MODEL_MAX_ROWS": "2",
+            "MODEL_CORS_ORIGIN": "https://app.example.com",
+            "MODEL_REFRESH_SECONDS": "0",
+            "MODEL_REFRESH_BUDGET_MS": "200",
+            "MODEL_MEMORY_MB": "300",
+            "MODEL_MAX_COLUMNS": "3",
+            "MODEL_MAX_STRING": "4",
+            "MODEL_MAX_DEPTH": "5",
+            "MODEL_MAX_DIGITS": "6",
+            "MODEL_DIALECTS": "tf-serving, open-inference",
+            "MODEL_API_KEY": "k" * 20,
             "MODEL_PATH": "m.pkl",
             "MODEL_RESULTS_QUEUE": "https://sqs.us-east-1.amazonaws.com/123456789012/results.fifo",
             "MODEL_ERRORS_QUEUE": "http://127.0.0.1:5000/123456789012/errors",
@@ -37,7 +47,13 @@ def test_every_variable_is_read() -> None:
     )
     assert settings.pins == {"iris/1.0.0": DIGEST, "babies/1.0.0": DIGEST}
     assert (settings.trust, settings.max_body_bytes, settings.max_rows) == ("pinned", 10, 2)
+    assert (settings.max_columns, settings.max_string, settings.max_depth, settings.max_digits) == (3, 4, 5, 6)
+    assert settings.dialects == ("open-inference", "tf-serving")
+    assert settings.api_key == "k" * 20
+    assert "k" * 20 not in repr(settings)
     assert settings.engines == ("onnx", "joblib")
+    assert settings.cors_origin == "https://app.example.com"
+    assert (settings.refresh_seconds, settings.refresh_budget_ms, settings.memory_mb) == (0, 200, 300)
     assert settings.public_keys == (KEY, KEY)
     assert settings.results_queue == "https://sqs.us-east-1.amazonaws.com/123456789012/results.fifo"
     assert settings.errors_queue == "http://127.0.0.1:5000/123456789012/errors"
@@ -63,8 +79,13 @@ def test_an_empty_value_is_unset_as_a_template_passes_it() -> None:
         ({"MODEL_TRUST": "signed"}, "MODEL_PUBLIC_KEYS: expected at least one public key"),
         ({"MODEL_VERSION_MISMATCH": "ignore"}, "MODEL_VERSION_MISMATCH: expected one of refuse, warn"),
         ({"MODEL_ENGINES": "onnx,torch"}, "MODEL_ENGINES: expected one of onnx, joblib"),
+        ({"MODEL_REFRESH_SECONDS": "-1"}, "MODEL_REFRESH_SECONDS: expected a whole number, 0 for never"),
+        ({"MODEL_REFRESH_SECONDS": "1", "MODEL_TRUST": "pinned"}, "MODEL_REFRESH_SECONDS: expected 0 with"),
+        ({"MODEL_MEMORY_MB": "x"}, "MODEL_MEMORY_MB: expected a whole number above 0"),
         ({"MODEL_MAX_ROWS": "0"}, "MODEL_MAX_ROWS: expected a whole number above 0"),
         ({"MODEL_MAX_BODY_BYTES": "1k"}, "MODEL_MAX_BODY_BYTES: expected a whole number above 0"),
+        ({"MODEL_CORS_ORIGIN": "app.example.com"}, "MODEL_CORS_ORIGIN: expected an origin such as https://"),
+        ({"MODEL_CORS_ORIGIN": "https://a\r\nset-cookie: b"}, "MODEL_CORS_ORIGIN: expected an origin such as https://"),
         ({"MODEL_RESULTS_QUEUE": "results"}, "MODEL_RESULTS_QUEUE: expected a queue's URL"),
         ({"MODEL_ERRORS_QUEUE": "arn:aws:sqs:us-east-1:123456789012:e"}, "MODEL_ERRORS_QUEUE: expected a queue's URL"),
         ({"MODEL_RESULTS_BUS": "my bus"}, "MODEL_RESULTS_BUS: expected the name or the ARN"),
@@ -79,6 +100,9 @@ def test_an_empty_value_is_unset_as_a_template_passes_it() -> None:
         ),
         ({"MODEL_RECORDS": "/tmp"}, "MODEL_RECORDS: expected file:///folder"),
         ({"MODEL_MONITOR_HOURS": "0"}, "MODEL_MONITOR_HOURS: expected a whole number above 0"),
+        ({"MODEL_DIALECTS": "v2"}, "MODEL_DIALECTS: expected one of open-inference, invocations, tf-serving, none"),
+        ({"MODEL_API_KEY": "short"}, "MODEL_API_KEY: expected at least 20"),
+        ({"MODEL_API_KEY": "k" * 20, "AWS_LAMBDA_FUNCTION_NAME": "f"}, "MODEL_API_KEY: for local use only"),
         ({"MODEL_PATH": "m.pkl", "AWS_LAMBDA_FUNCTION_NAME": "f"}, "MODEL_PATH: for local use only"),
     ],
 )
@@ -91,3 +115,15 @@ def test_a_wrong_value_names_its_variable(env: dict[str, str], message: str) -> 
 def test_whole_vcpus_follow_from_the_memory(memory: str, vcpus: int) -> None:
     assert Settings.from_env({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory}).vcpus == vcpus
     assert Settings.from_env({}).vcpus == 1
+
+
+def test_labels_are_followed_on_s3_unless_the_deployment_pins_digests() -> None:
+    remote = {"MODEL_STORE": "s3://bucket/prefix"}
+    assert Settings.from_env({}).refresh_seconds == 0
+    assert Settings.from_env(remote).refresh_seconds == 60
+    assert Settings.from_env(remote | {"MODEL_TRUST": "pinned"}).refresh_seconds == 0
+
+
+def test_models_may_take_most_of_the_functions_memory() -> None:
+    assert Settings.from_env({}).memory_mb is None
+    assert Settings.from_env({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1000"}).memory_mb == 600

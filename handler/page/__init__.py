@@ -49,8 +49,6 @@ def shell(request: Request) -> Response:
         "cache-control": "no-cache",
         "vary": "accept, accept-encoding",
         "content-security-policy": policy(),
-        "x-content-type-options": "nosniff",
-        "x-frame-options": "DENY",
         "referrer-policy": "no-referrer",
         "cross-origin-opener-policy": "same-origin",
     }
@@ -72,7 +70,6 @@ def asset(request: Request) -> Response:
     headers = {
         "cache-control": "public, max-age=31536000, immutable" if keep else "no-store",
         "vary": "accept-encoding",
-        "x-content-type-options": "nosniff",
         "cross-origin-resource-policy": "same-origin",
     }
     return _answer(request, assets()[name], headers)

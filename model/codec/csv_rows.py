@@ -15,8 +15,11 @@ from model.manifest import Feature
 from model.rows import Request, RowSchema
 
 
-def decode(body: bytes, schema: RowSchema) -> Request:
-    """Read rows from UTF-8 CSV (RFC 4180); raises InvalidRows, whose pointers are /column or /instances/row/column."""
+def decode(body: bytes, schema: RowSchema, *, header: bool | None = True) -> Request:
+    """Read rows from UTF-8 CSV (RFC 4180); raises InvalidRows, whose pointers are /column or /instances/row/column.
+
+    Without a header the cells are in the order of the features; None looks whether the first line names any.
+    """
     try:
         lines = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
     except UnicodeDecodeError:
@@ -24,12 +27,16 @@ def decode(body: bytes, schema: RowSchema) -> Request:
     except csv.Error as error:
         raise InvalidRows((Fault("", f"not valid CSV: {error}"),)) from None
     lines = [line for line in lines if line]
-    header = lines[0] if lines else []
-    faults = _header_faults(header, schema) or _width_faults(lines, len(header))
+    if header is None:
+        header = not lines or not set(lines[0]).isdisjoint(schema.names)
+    if not header:
+        lines.insert(0, list(schema.names))
+    names = lines[0] if lines else []
+    faults = _header_faults(names, schema) or _width_faults(lines, len(names))
     if faults:
         raise InvalidRows(tuple(faults[:BOUND]))
-    order = [header.index(name) for name in schema.names]
-    readers = [_reader(feature) for feature in schema.features]
+    order = [names.index(name) for name in schema.names]
+    readers = [reader(feature) for feature in schema.features]
     rows = [[read(line[i]) for read, i in zip(readers, order, strict=True)] for line in lines[1:]]
     return convert({"instances": rows}, schema)
 
@@ -49,7 +56,7 @@ def _width_faults(lines: list[list[str]], width: int) -> list[Fault]:
     ]
 
 
-def _reader(feature: Feature) -> Callable[[str], Any]:
+def reader(feature: Feature) -> Callable[[str], Any]:
     """Return what turns a cell into a value; a cell it cannot read stays a string, which the row's types refuse."""
     if feature.kind == "text":
         return str

@@ -21,15 +21,6 @@ ROOT = Path(__file__).parents[2]
 EVENTS = Path(__file__).parent / "events"
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """In CI a skipped test is a failed run: there everything that a test needs is there, or is missing by mistake."""
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("CI") == "true" and reporter and reporter.stats.get("skipped"):
-        reporter.write_line("CI=true: skipped tests fail the run", red=True)
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
 def clean_environment(**more: str) -> dict[str, str]:
     """This process's environment for a `make` or `sam` of its own: nothing of the make that runs the tests."""
     inner = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "ARCH", "FLAVOUR", "ARTIFACTS_DIR", "PYTHON")

@@ -16,6 +16,7 @@ PSEUDO = {
     "AWS::Partition": "aws",
     "AWS::Region": "us-east-1",
     "AWS::AccountId": "123456789012",
+    "AWS::URLSuffix": "amazonaws.com",
 }
 _NOTHING = {"Ref": "AWS::NoValue"}
 
@@ -35,6 +36,8 @@ def packaged() -> dict[str, Json]:
     for name, resource in template["Resources"].items():
         if resource["Type"] == "AWS::Serverless::LayerVersion":
             resource["Properties"]["ContentUri"] = f"s3://deploy/{name}-0"
+        if resource["Type"] == "AWS::Serverless::StateMachine":
+            resource["Properties"]["DefinitionUri"] = f"s3://deploy/{name}-0"
     return template
 
 
@@ -97,6 +100,9 @@ class _Evaluation:
 
     def not_(self, argument: Json) -> bool:
         return not self.value(argument)[0]
+
+    def and_(self, argument: Json) -> bool:
+        return all(self.holds(c["Condition"]) if "Condition" in c else self.value(c) for c in argument)
 
     def select_(self, argument: Json) -> Json:
         index, options = argument

@@ -11,6 +11,7 @@ import pytest
 from infra.built import functions, main
 from infra.flavour import FLAVOURS
 from infra.sizes import unzipped
+from infra.target import LIMIT
 from model.artifact import Policy, open_artifact, read_manifest
 from model.doctor.tree import examine
 from model.engine import files_of
@@ -86,12 +87,14 @@ def test_each_function_fits_with_room_for_models(
     tree: Path, flavour: EngineName, pandas_layer: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = functions(tree)
-    assert set(found) == {"ApiFunction", "InvokeFunction"}
+    assert set(found) == {"ApiFunction", "InvokeFunction", "QueueFunction", "BusFunction", "ObjectFunction"}
     for function in found.values():
         assert function.flavour == flavour
         assert replace(function, layers=(pandas_layer,)).flavour == "pandas"
-        assert unzipped(function.code, *function.layers) < FLAVOURS[flavour].ceiling
-        assert [folder.name for folder in function.layers] == ["DependenciesLayer", "ModelLayer"]
+        bulk = ["BulkLayer"] if function.name == "ObjectFunction" else []
+        assert [folder.name for folder in function.layers] == ["DependenciesLayer", "ModelLayer", *bulk]
+        assert unzipped(function.code, *function.layers[:2]) < FLAVOURS[flavour].ceiling
+        assert unzipped(function.code, *function.layers) < LIMIT
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["infra.built", str(tree)])
         main()

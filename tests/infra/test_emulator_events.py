@@ -88,7 +88,7 @@ def test_a_function_cut_off_in_the_middle_answers_the_same_when_the_message_come
 ) -> None:
     asked = endpoint(silent, accepted)
     queue: Emulator = start(
-        "QueueFunction", MODEL_RESULTS_QUEUE=RESULTS, AWS_LAMBDA_FUNCTION_TIMEOUT="2", **credentials()
+        "QueueFunction", MODEL_RESULTS_QUEUE=RESULTS, AWS_LAMBDA_FUNCTION_TIMEOUT="6", **credentials()
     )
     event = delivery(record(GOOD, "m-1"))
     queue.invoke_raw(b'{"Records": []}')  # initialisation happens in the first invoke

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,8 @@ def lab() -> None:
         ("QueueFunction", "queue-fifo", '"prediction":2,'),
         ("BusFunction", "bus", '"prediction":1,'),
         ("BusFunction", "bus-babies", '"unit":"oz"'),
+        ("ObjectFunction", "object", '"rows":149,"errors":1,'),
+        ("MapFunction", "map", '"state":"planned"'),
         ("MonitorFunction", "schedule", '"models":[]'),
     ],
 )
@@ -64,14 +66,15 @@ def test_sam_local_invoke_prints_a_prediction(tree: Path, function: str, event: 
     assert expected in body, done.stderr
 
 
-@pytest.fixture(scope="module")
-def url(built: Path, lab: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The API that `sam local start-api` serves."""
+@contextmanager
+def serving(folder: Path, *parameters: str) -> Iterator[str]:
+    """`sam local start-api` with these values of the template's parameters; its log is `folder`/log."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("start-api") / "log"
+    log = folder / "log"
     command = [str(Path(sys.executable).parent / "sam"), "local", "start-api", "--skip-pull-image", "-p", str(port)]
+    command += ["--parameter-overrides", " ".join(parameters)] if parameters else []
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=ROOT, env=clean_environment(), stdout=output, stderr=output, start_new_session=True
@@ -86,6 +89,13 @@ def url(built: Path, lab: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+@pytest.fixture(scope="module")
+def url(built: Path, lab: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The API that `sam local start-api` serves."""
+    with serving(tmp_path_factory.mktemp("start-api")) as found:
+        yield found
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:

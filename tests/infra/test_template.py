@@ -14,6 +14,8 @@ FUNCTIONS = {
     "InvokeFunction": ("handler.on_invoke.handler", 60),
     "QueueFunction": ("handler.on_queue.handler", 60),
     "BusFunction": ("handler.on_bus.handler", 60),
+    "ObjectFunction": ("handler.on_object.handler", 900),
+    "MapFunction": ("handler.on_map.handler", 900),
     "MonitorFunction": ("handler.on_schedule.handler", 300),
 }
 LOGS, ROLES = ({name: name.replace("Function", kind) for name in FUNCTIONS} for kind in ("Logs", "Role"))
@@ -38,21 +40,24 @@ def test_the_functions(stack: dict[str, Any]) -> None:
         assert [re.sub(r"\w{10}>$", ">", layer) for layer in function["Layers"]] == [
             "<DependenciesLayer>",
             "<ModelLayer>",
+            *(["<BulkLayer>"] if name in {"ObjectFunction", "MapFunction"} else []),
         ]
         assert function["LoggingConfig"] == {"LogGroup": f"<{LOGS[name]}>"}
         assert function["Role"] == f"<{ROLES[name]}.Arn>"
 
 
 def test_the_environment_of_each_function(stack: dict[str, Any]) -> None:
-    for function in of_type(stack, "AWS::Lambda::Function").values():
+    for name, function in of_type(stack, "AWS::Lambda::Function").items():
         variables = function["Environment"]["Variables"]
-        assert not any(variables.pop(name, "") for name in DESTINATIONS)
+        assert not any(variables.pop(destination, "") for destination in DESTINATIONS)
         assert variables.pop("MODEL_MONITOR_HOURS", "24") == "24"
-        assert variables == {
+        own = {"MODEL_CORS_ORIGIN": ""} if name == "ApiFunction" else {}
+        assert {key: value for key, value in variables.items() if not key.startswith("MODEL_BULK_")} == own | {
             "MODEL_STORE": "file:///opt/model",
             "MODEL_DEFAULT": "iris",
             "MODEL_TRUST": "bundled",
             "MODEL_PINS": "",
+            "MODEL_REFRESH_SECONDS": "",
             "MODEL_PUBLIC_KEYS": "",
             "MODEL_RECORD_SHARE": "0",
             "MODEL_RECORD_DETAIL": "answers",
@@ -95,23 +100,23 @@ def test_each_function_has_a_live_alias(stack: dict[str, Any]) -> None:
 def test_the_api_calls_the_alias_on_every_path(stack: dict[str, Any]) -> None:
     ((_, api),) = of_type(stack, "AWS::ApiGateway::RestApi").items()
     paths = api["Body"]["paths"]
-    assert set(paths) == {"/", "/{proxy+}"}
-    for methods in paths.values():
-        integration = methods["x-amazon-apigateway-any-method"]["x-amazon-apigateway-integration"]
+    for (method,) in (methods.values() for methods in paths.values()):
+        integration = method["x-amazon-apigateway-integration"]
         assert integration["type"] == "aws_proxy"
         assert integration["uri"].endswith("/functions/<ApiFunction.Arn>:live/invocations")
     assert api["EndpointConfiguration"] == {"Types": ["REGIONAL"]}
     assert "BinaryMediaTypes" not in api
     assert api["MinimumCompressionSize"] == 1024
-    permissions = of_type(stack, "AWS::Lambda::Permission").values()
+    permissions: Any = of_type(stack, "AWS::Lambda::Permission").values()
+    permissions = [found for found in permissions if found["Principal"] == "apigateway.amazonaws.com"]
     assert {permission["FunctionName"] for permission in permissions} == {"<ApiFunctionAliaslive>"}
-    assert {permission["SourceArn"].rpartition("<Api>/")[2] for permission in permissions} == {"*/*/", "*/*/*"}
+    assert {permission["SourceArn"].rpartition("<Api>/")[2] for permission in permissions} == {"prod/*"}
 
 
 def test_the_stage_is_throttled() -> None:
     ((_, stage),) = of_type(deployed({"ThrottleRate": "7", "ThrottleBurst": "9"}), "AWS::ApiGateway::Stage").items()
     assert stage["StageName"] == "prod"
-    (settings,) = stage["MethodSettings"]
+    settings = stage["MethodSettings"][0]
     assert (settings["ResourcePath"], settings["HttpMethod"]) == ("/*", "*")
     assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == ("7", "9")
 
@@ -200,9 +205,66 @@ def test_the_store_is_checked_before_anything_is_made(store: str, fits: bool) ->
 
 def test_the_outputs_name_the_url_and_the_aliases() -> None:
     always = {name for name, output in packaged()["Outputs"].items() if "Condition" not in output}
-    assert always == {"Url", "ApiFunctionAlias", "InvokeFunctionAlias"}
+    assert always == {"Url", "ApiFunctionAlias", "InvokeFunctionAlias", "ObjectFunctionAlias", "MapFunctionAlias"}
 
 
 def test_each_sample_event_is_read_by_a_function() -> None:
     names = {path.stem.partition("-")[0] for path in (ROOT / "events").glob("*.json")}
-    assert {f"handler.on_{name}.handler" for name in names} == {handler for handler, _ in FUNCTIONS.values()}
+    found = of_type(deployed({"AuthMode": "Jwt"}), "AWS::Lambda::Function").values()
+    assert {f"handler.on_{name}.handler" for name in names} == {function["Handler"] for function in found}
+
+
+def test_the_object_function_reads_its_input_and_writes_its_output_and_nothing_else() -> None:
+    given = {"ObjectTrigger": "own", "InputPrefix": "rows/", "OutputPrefix": "scored/"}
+    stack = deployed(given)
+    variables = of_type(stack, "AWS::Lambda::Function")["ObjectFunction"]["Environment"]["Variables"]
+    assert variables["MODEL_BULK_INPUTS"] == "s3://<BulkBucket>/rows/"
+    assert variables["MODEL_BULK_OUTPUTS"] == "s3://<BulkBucket>/scored/"
+    policy = of_type(stack, "AWS::IAM::Policy")["ObjectAccess"]
+    bucket = "arn:aws:s3:::<BulkBucket>"
+    assert [(s["Action"], s["Resource"]) for s in policy["PolicyDocument"]["Statement"]] == [
+        (["s3:GetObject", "s3:GetObjectVersion"], f"{bucket}/rows/*"),
+        (["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"], f"{bucket}/scored/*"),
+        ("s3:ListBucket", bucket),
+    ]
+    handover = of_type(stack, "AWS::IAM::Policy")["ObjectHandover"]["PolicyDocument"]["Statement"]
+    assert [(s["Action"], s["Resource"]) for s in handover] == [
+        ("sqs:SendMessage", "<ObjectFailures.Arn>"),
+        ("states:StartExecution", "<BulkStateMachine>"),
+    ]
+    assert policy["PolicyDocument"]["Statement"][2]["Condition"] == {
+        "StringLike": {"s3:prefix": ["rows/*", "scored/*"]}
+    }
+
+
+def test_objects_below_the_input_prefix_start_the_alias_and_failures_are_kept() -> None:
+    stack = deployed({"ObjectTrigger": "own"})
+    ((_, rule),) = of_type(stack, "AWS::Events::Rule").items()
+    assert rule["EventPattern"]["detail"] == {
+        "bucket": {"name": ["<BulkBucket>"]},
+        "object": {"key": [{"prefix": "in/"}]},
+    }
+    (target,) = rule["Targets"]
+    assert target["Arn"] == "<ObjectFunctionAliaslive>"
+    assert target["DeadLetterConfig"] == {"Arn": "<ObjectFailures.Arn>"}
+    ((_, invoke),) = of_type(stack, "AWS::Lambda::EventInvokeConfig").items()
+    assert invoke["DestinationConfig"]["OnFailure"]["Destination"] == "<ObjectFailures.Arn>"
+    ((_, bucket),) = of_type(stack, "AWS::S3::Bucket").items()
+    assert bucket["NotificationConfiguration"]["EventBridgeConfiguration"] == {"EventBridgeEnabled": True}
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    stale, runs, _ = bucket["LifecycleConfiguration"]["Rules"]
+    assert stale["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert (runs["Prefix"], runs["ExpirationInDays"]) == ("out/_runs/", 15)
+    (statement,) = of_type(stack, "AWS::S3::BucketPolicy")["BulkBucketPolicy"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_output_cannot_be_input_again() -> None:
+    """Each prefix is one whole segment, so that unequal ones are apart, and a rule refuses equal ones."""
+    template = packaged()
+    for name in ("InputPrefix", "OutputPrefix"):
+        pattern = template["Parameters"][name]["AllowedPattern"]
+        assert [bool(re.fullmatch(pattern, text)) for text in ("in/", "in", "in/out/", "/", "")] == [True] + [False] * 4
+    (assertion,) = template["Rules"]["OutputIsNoInput"]["Assertions"]
+    assert assertion["Assert"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "InputPrefix"}, {"Ref": "OutputPrefix"}]}]}

@@ -11,6 +11,7 @@ from tests.infra.stack import deployed, of_type, packaged
 
 QUEUE_TYPES = {"AWS::SQS::Queue", "AWS::SQS::QueuePolicy", "AWS::Lambda::EventSourceMapping", "AWS::CloudWatch::Alarm"}
 BUS_TYPES = {"AWS::Events::EventBus", "AWS::Events::Rule", "AWS::EventSchemas::Registry", "AWS::EventSchemas::Schema"}
+OBJECT_TYPES = {"AWS::S3::Bucket", "AWS::S3::BucketPolicy"}
 TOPIC = "arn:aws:sns:us-east-1:123456789012:alarms"
 STANDARD, FIFO, OWN = {"QueueTrigger": "standard"}, {"QueueTrigger": "fifo"}, {"BusTrigger": "own"}
 
@@ -22,7 +23,7 @@ def statements(resources: dict[str, Any], policy: str) -> list[dict[str, Any]]:
 
 def test_by_default_nothing_is_made_that_costs_when_idle() -> None:
     kinds = {resource["Type"] for resource in deployed().values()}
-    assert not kinds & (QUEUE_TYPES | BUS_TYPES | {"AWS::Lambda::EventInvokeConfig", "AWS::IAM::Policy"})
+    assert not kinds & (QUEUE_TYPES | BUS_TYPES | OBJECT_TYPES | {"AWS::Lambda::EventInvokeConfig", "AWS::IAM::Policy"})
 
 
 @pytest.mark.parametrize("trigger", [STANDARD, FIFO], ids=["standard", "fifo"])

@@ -1,0 +1,80 @@
+"""One job of an object: its scorer, its progress in the log and the metrics, its answer."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from handler.observe import Call
+from handler.runtime import Runtime
+from model.bulk.job import Job, permit
+from model.errors import OutOfTime
+
+if TYPE_CHECKING:
+    from model.bulk.progress import Progress
+
+# The state machine takes over what does not fit: given the job, it says what became of it.
+HandOver = Callable[[Job], dict[str, Any]]
+LINE_SECONDS = 10.0
+
+
+def score_object(
+    job: Job, runtime: Runtime, call: Call, seconds_left: Callable[[], float], hand_over: HandOver | None = None
+) -> dict[str, Any]:
+    """Score one object and answer with its outcome: state, manifest, rows, errors, digest.
+
+    What does not fit into the time left goes to `hand_over`; without one OutOfTime is raised. Raises JobRefused and
+    the other errors of `model.bulk.run`, by name.
+    """
+    from model.bulk.objects import Objects  # noqa: PLC0415  -- what only bulk needs is in a layer of its own
+    from model.bulk.progress import Deadline  # noqa: PLC0415
+    from model.bulk.run import run  # noqa: PLC0415
+
+    settings = runtime.settings
+    permit(job, settings.bulk_inputs, settings.bulk_outputs)
+    scorer = runtime.registry.scorer(job.model, job.model_version)
+    call.model, call.version = scorer.manifest.name, scorer.manifest.version
+    tell = progress_lines(runtime, job.input)
+    try:
+        outcome = run(Objects(settings.endpoint), job, scorer, progress=tell, deadline=Deadline(seconds_left))
+    except OutOfTime:
+        if hand_over is None:
+            raise
+        return {"state": "handed-over", "input": job.input} | hand_over(job)
+    answer: dict[str, Any] = {"state": outcome.state, "input": job.input, "manifest": outcome.manifest}
+    if outcome.result is not None:
+        result = outcome.result
+        call.rows += result.rows if outcome.state == "committed" else 0
+        answer |= {"rows": result.rows, "errors": result.errors, "digest": result.digest, "model": result.model}
+        answer |= {"output": [part.url for part in result.parts], "errors_file": result.errors_url}
+        answer["timings"] = msgspec.to_builtins(result.timings)
+    return answer
+
+
+def successor(runtime: Runtime) -> HandOver | None:
+    """Return what takes over an object that does not fit into one call: the state machine that the settings name."""
+    machine = runtime.settings.bulk_state_machine
+    if machine is None:
+        return None
+
+    def hand_over(job: Job) -> dict[str, Any]:
+        from handler import start_machine  # noqa: PLC0415
+
+        return start_machine.start(job, machine)
+
+    return hand_over
+
+
+def progress_lines(runtime: Runtime, url: str) -> "Callable[[Progress], None]":
+    """Return what is told of a part's progress and logs a line of it now and then."""
+    told = [time.monotonic()]
+
+    def tell(progress: "Progress") -> None:
+        if time.monotonic() - told[0] >= LINE_SECONDS:
+            told[0] = time.monotonic()
+            share = round(progress.done / max(progress.total, 1), 3)
+            known = {"share": share, "rows": progress.rows, "bad_rows": progress.errors, "input": url}
+            runtime.observer.logger.info("scoring", extra={"fields": {**known, "seconds_left": progress.remaining}})
+
+    return tell

@@ -1,0 +1,58 @@
+"""A proxy in front of moto's S3 that fails as S3 does, when it is told to."""
+
+import http.client
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from urllib.parse import urlsplit
+
+# Given method and path: an S3 error's status and code, or None to let the request through.
+Fault = Callable[[str, str], tuple[int, str] | None]
+_HOP = {"host", "connection", "transfer-encoding", "content-length"}
+
+
+def _server(endpoint: str, fault: Fault) -> ThreadingHTTPServer:
+    class Proxy(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _any(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            failed = fault(self.command, self.path)
+            if failed is not None:
+                status, code = failed
+                self._answer(status, f"<Error><Code>{code}</Code><Message>-</Message></Error>".encode(), [])
+                return
+            upstream = http.client.HTTPConnection(urlsplit(endpoint).netloc)
+            upstream.request(self.command, self.path, body, dict(self.headers))
+            found = upstream.getresponse()
+            self._answer(found.status, found.read(), found.getheaders(), found.getheader("content-length"))
+            upstream.close()
+
+        def _answer(self, status: int, body: bytes, headers: list[tuple[str, str]], length: str | None = None) -> None:
+            self.send_response(status)
+            for name, value in headers:
+                if name.lower() not in _HOP | {"server", "date"}:
+                    self.send_header(name, value)
+            self.send_header("content-length", length if self.command == "HEAD" and length else str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _any  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    return ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+
+
+@contextmanager
+def faulty(endpoint: str, fault: Fault) -> Iterator[str]:
+    """Serve `endpoint` with faults; yields the address."""
+    server = _server(endpoint, fault)
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
