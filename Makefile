@@ -63,6 +63,7 @@ test: dev pack ## run the whole test suite, a process a core
 # BENCH='--quick' takes two minutes and leaves bench/results.* alone.
 bench: dev ## measure ours beside the tutorial and the floor: table, bench/results.json and .svg (BENCH=--quick)
 	@$(PY) -m bench $(BENCH)
+	@$(PY) -m bench.bulk
 
 soak: dev pack ## the long runs: every estimator packed, both engines called 30,000 times, scoring killed 200 times, 200 rollouts
 	@$(PY) -m bench.coverage

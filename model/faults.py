@@ -133,7 +133,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST
+    return _is_number(value) and 0 < value <= LARGEST and value == int(value)
 
 
 def _is_share(value: Any) -> bool:

@@ -82,7 +82,9 @@ class RowSchema:
         if self._closed and not self._known(plain):
             return None
         outputs = None if typed.outputs is UNSET else tuple(typed.outputs)
-        return Request(plain, single, outputs, *[getattr(typed, name, None) for name in OPTIONS])
+        top_k, threshold = (getattr(typed, name, None) for name in OPTIONS)
+        # 5.0 is an integer in JSON Schema, and in what some clients send.
+        return Request(plain, single, outputs, None if top_k is None else int(top_k), threshold)
 
     def matrix(self, rows: Sequence[Row]) -> "np.ndarray[Any, Any]":
         """Return rows as an array of shape (n, features): float64 when every column is numeric, else object.
@@ -117,7 +119,10 @@ class RowSchema:
             ("instances", list[row] | UnsetType, UNSET),
             ("outputs", Annotated[list[offered], Meta(min_length=1)] | UnsetType, UNSET),
         ]
-        kinds = {"top_k": Annotated[int, Meta(ge=1, le=LARGEST)], "threshold": Annotated[float, Meta(ge=0, le=1)]}
+        kinds = {
+            "top_k": Annotated[float, Meta(ge=1, le=LARGEST, multiple_of=1)],
+            "threshold": Annotated[float, Meta(ge=0, le=1)],
+        }
         # Null is no choice: `None` only stands for what was not sent.
         fields += [(name, kinds[name], None) for name in self.options]
         if self.bare:

@@ -17,6 +17,7 @@ from handler import runtime
 from handler.api import create_app
 from handler.observe import Observer
 from handler.settings import SERVICE, Settings
+from model import fetch
 from model.shelf import Shelf
 from model.store import Store
 from model.train import train
@@ -28,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 BUCKET = "models"
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of what `sam build` makes share its folders, so one process runs them all; of the others each file."""
     for item in items:
@@ -59,6 +61,13 @@ def store(packed: Path, tmp_path: Path) -> Path:
     import shutil  # noqa: PLC0415
 
     return Path(shutil.copytree(packed, tmp_path / "store"))
+
+
+@pytest.fixture(autouse=True)
+def parts_apart(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of models that a test fetched are no other test's, though their digests are the same."""
+    folder = tmp_path_factory.mktemp("parts")
+    monkeypatch.setattr(fetch, "scratch", lambda: folder)
 
 
 LogLines = Callable[[], list[dict[str, Any]]]

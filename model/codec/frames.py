@@ -160,12 +160,12 @@ def _with_params(request: Request, params: Any, schema: RowSchema) -> Request:
         faults.append(Fault("/params/output", f"expected one of {', '.join(schema.offered)}"))
     if threshold is not None and (not _is_number(threshold) or not 0 <= threshold <= 1):
         faults.append(Fault("/params/threshold", "expected a number from 0 to 1"))
-    if top_k is not None and (not _is_number(top_k) or isinstance(top_k, float) or not 1 <= top_k <= LARGEST):
+    if top_k is not None and not (_is_number(top_k) and 1 <= top_k <= LARGEST and top_k == int(top_k)):
         faults.append(Fault("/params/top_k", "expected a whole number above 0"))
     if faults:
         raise InvalidRows(tuple(faults[:BOUND]))
     outputs = next(((name,) for name in OUTPUTS if name == output), None)
-    return replace(request, outputs=outputs, threshold=threshold, top_k=top_k)
+    return replace(request, outputs=outputs, threshold=threshold, top_k=None if top_k is None else int(top_k))
 
 
 def _is_number(value: Any) -> bool:

@@ -87,7 +87,11 @@ def test_a_model_file_of_the_users_needs_no_examples(project: Path) -> None:
 
 
 def test_test_packs_and_runs_pytest(project: Path) -> None:
-    assert make(project, "test") == ["-m model train iris", "-m model train babies", "-m pytest"]
+    assert make(project, "test") == [
+        "-m model train iris",
+        "-m model train babies",
+        "-m pytest -n auto --dist loadgroup",
+    ]
 
 
 def test_a_changed_lock_is_installed_again_with_its_hashes(project: Path) -> None:
