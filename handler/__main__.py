@@ -29,7 +29,13 @@ def main() -> None:
         except SettingsError as error:
             sys.exit(f"settings: {error}")
         key = started.settings.api_key
-        app = create_app(started.registry, started.settings, started.observer, lambda routes: Guard(routes, key))
+        app = create_app(
+            started.registry,
+            started.settings,
+            started.observer,
+            lambda routes: Guard(routes, key),
+            started.recorder,
+        )
         host, port = env.get("HOST") or "127.0.0.1", int(env.get("PORT") or 8000)
         print(f"http://{host}:{port} (documentation under /docs, Ctrl-C stops)", file=sys.stderr)
         uvicorn.run(compressed(app), host=host, port=port, log_level="warning", access_log=False)

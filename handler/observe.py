@@ -111,7 +111,7 @@ class Observer:
         now = time.time()
         head = {"level": level, "message": message, "timestamp": timestamp(now), "service": self.logger.name}
         emf = {"Timestamp": int(now * 1000), "CloudWatchMetrics": self._emf_of(_defined(metrics))}
-        self._write(head | {"_aws": emf} | self._function | fields | metrics)
+        self.write(head | {"_aws": emf} | self._function | fields | metrics)
 
     def compared(self, call: Call, compared: Compared | None) -> None:
         """Put what a shadow answered beside into the call's line: figures, no value."""
@@ -159,7 +159,7 @@ class Observer:
         self._cold = False
         if call.metrics or self._refreshed is not None or self._degraded:
             self._add_rollout(document, call)
-        self._write(document)
+        self.write(document)
 
     def _add_rollout(self, document: dict[str, Any], call: Call) -> None:
         """Add what few calls have: what a look at a label file took, what a shadow said, that a model is degraded."""
@@ -174,7 +174,7 @@ class Observer:
     def _emf_of(self, metrics: list[dict[str, str]]) -> list[dict[str, Any]]:
         return [self._emf[0] | {"Metrics": metrics}]
 
-    def _write(self, document: dict[str, Any]) -> None:
-        # Past the logger, to its stream: a record would cost 60 µs, and no log level may silence the metrics.
+    def write(self, document: Any) -> None:
+        """Write one line, past the logger to its stream: through it one costs 60 µs, and no level may silence it."""
         self._handler.stream.write(_encode(document).decode() + "\n")
         self._handler.stream.flush()

@@ -14,22 +14,25 @@ from model.trust import Trust
 
 if TYPE_CHECKING:
     from handler.destinations import Outlets
+    from handler.records import Recorder
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What every entry point needs."""
+    """What every entry point needs; `recorder` is None where no prediction is recorded."""
 
     settings: Settings
     registry: Registry
     observer: Observer
     store: ServingStore
+    recorder: "Recorder | None" = None
 
 
-def start(env: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> Runtime:
+def start(env: Mapping[str, str], clock: Callable[[], float] = time.monotonic, *, warm: bool = True) -> Runtime:
     """Read the settings and load the default model; one that cannot be loaded is logged, and the service is up.
 
-    `clock` tells when a label file is to be read again. Raises SettingsError.
+    `clock` tells when a label file is to be read again. Without `warm` nothing is loaded: for what asks no model.
+    Raises SettingsError.
     """
     settings = Settings.from_env(env)
     observer = Observer(settings)
@@ -46,8 +49,19 @@ def start(env: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -
         on_refresh=observer.refreshed,
         clock=clock,
     )
-    registry.warm()
-    return Runtime(settings, registry, observer, store)
+    if warm:
+        registry.warm()
+    return Runtime(settings, registry, observer, store, _recorder(settings, registry, observer) if warm else None)
+
+
+def _recorder(settings: Settings, registry: Registry, observer: Observer) -> "Recorder | None":
+    if not settings.record_share:
+        return None
+    from handler.records import Recorder  # noqa: PLC0415  -- nothing of it where nothing is recorded
+
+    recorder = Recorder(registry, settings, observer)
+    recorder.prepare()
+    return recorder
 
 
 def credentials(settings: Settings) -> Credentials | None:
