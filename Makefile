@@ -11,7 +11,7 @@ ARCH ?= $(if $(ARTIFACTS_DIR),x86_64,$(MACHINE))
 # Say it where the models are on S3.
 FLAVOUR ?=
 FUNCTION ?= ApiFunction
-EVENTS := ApiFunction:http InvokeFunction:invoke QueueFunction:queue BusFunction:bus ObjectFunction:object MapFunction:map
+EVENTS := ApiFunction:http InvokeFunction:invoke QueueFunction:queue BusFunction:bus ObjectFunction:object MapFunction:map MonitorFunction:schedule
 EVENT ?= events/$(patsubst $(FUNCTION):%,%,$(filter $(FUNCTION):%,$(EVENTS))).json
 # More of the template's parameters, such as PARAMETERS='ModelDefault=babies MemorySize=2048'.
 PARAMETERS ?=
@@ -112,7 +112,7 @@ destroy: dev ## ask, then delete the stack; buckets with data stay (ENV=dev|prod
 image: dev packed ## lay out .aws-sam/image, from which infra/image/ and compose.yaml build with Docker (ARCH)
 	@$(PY) -m infra.image_context --arch $(ARCH) --output .aws-sam/image
 
-invoke: dev ## call the built function in Docker (FUNCTION=ApiFunction|InvokeFunction|QueueFunction|BusFunction, EVENT=FILE)
+invoke: dev ## call the built function in Docker (FUNCTION=ApiFunction|InvokeFunction|QueueFunction|BusFunction|MonitorFunction, EVENT=FILE)
 	@$(SAM_IN_REGION) local invoke $(FUNCTION) -e $(EVENT)
 
 start-api: dev ## serve the built API in Docker on http://127.0.0.1:3000
@@ -128,7 +128,7 @@ clean: ## remove what can be made again, but for .venv and artifacts
 packed: setup
 	@ls artifacts/*/*/manifest.json >/dev/null 2>&1 || $(MAKE) pack
 
-build-ApiFunction build-InvokeFunction build-QueueFunction build-BusFunction build-ObjectFunction build-MapFunction build-DeployHookFunction: packed
+build-ApiFunction build-InvokeFunction build-QueueFunction build-BusFunction build-ObjectFunction build-MapFunction build-MonitorFunction build-DeployHookFunction: packed
 	@$(PY) -m infra.function_code "$(ARTIFACTS_DIR)"
 
 build-AuthorizerFunction: setup

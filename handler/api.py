@@ -1,7 +1,7 @@
 """The application: the native HTTP routes over the registry, and what their errors become."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.telemetry import TelemetryConfig
@@ -21,11 +21,18 @@ from handler.settings import Settings
 from model.codec import json_rows
 from model.registry import Registry
 
+if TYPE_CHECKING:
+    from handler.records import Recorder
+
 TITLE = "scikit-learn on AWS Lambda"
 
 
 def create_app(
-    registry: Registry, settings: Settings, observer: Observer, guard: Callable[[ASGIApp], ASGIApp] = lambda app: app
+    registry: Registry,
+    settings: Settings,
+    observer: Observer,
+    guard: Callable[[ASGIApp], ASGIApp] = lambda app: app,
+    recorder: "Recorder | None" = None,
 ) -> FastAPI:
     """Return the application; building it loads nothing, the registry does.
 
@@ -40,8 +47,13 @@ def create_app(
     # its own. HttpCall answers whatever happens.
     errors = ExceptionMiddleware(guard(app.router), {HTTPException: _http_error})
     app.middleware_stack = HttpCall(errors, observer, settings.cors_origin)
-    app.router.routes += [Route(path, Predict(registry, settings, observer), methods=["POST"]) for path in PATHS]
-    app.router.routes.append(_Dialects(registry, settings, observer))
+    predict = Predict(registry, settings, observer, recorder)
+    app.router.routes += [Route(path, predict, methods=["POST"]) for path in PATHS]
+    app.router.routes.append(_Dialects(Dialects(registry, settings, observer, recorder)))
+    if settings.feedback and recorder is not None:
+        from handler import feedback  # noqa: PLC0415  -- only where it is taken
+
+        app.add_route(feedback.PATH, feedback.route(recorder), methods=["POST"])
     app.add_route("/docs", _docs, methods=["GET"])
     app.add_route("/docs/{name}", _docs, methods=["GET"])
     app.add_route("/", _front(registry, settings), methods=["GET"])
@@ -54,8 +66,8 @@ def create_app(
 class _Dialects(BaseRoute):
     """A route to whichever dialect a path belongs to."""
 
-    def __init__(self, registry: Registry, settings: Settings, observer: Observer) -> None:
-        self._dialects = Dialects(registry, settings, observer)
+    def __init__(self, dialects: Dialects) -> None:
+        self._dialects = dialects
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         found = self._dialects.find(scope["path"]) if scope["type"] == "http" else None

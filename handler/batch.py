@@ -12,7 +12,7 @@ from handler import jobs, problems
 from handler.observe import Call
 from handler.runtime import Runtime
 from model.codec import json_rows
-from model.errors import ArtifactError, ModelError, TooLarge
+from model.errors import ArtifactError, ModelError
 from model.rows import Request
 from model.scorer import Scorer
 
@@ -63,13 +63,13 @@ def answer(
         found = scorer.score_groups([each.request for each in asked])
         call.rows += sum(len(each.request.rows) for each in asked)
         for each, prediction in zip(asked, found, strict=True):
-            outcomes[each.index] = (
-                prediction
-                if isinstance(prediction, ModelError)
-                else json_rows.render(
-                    prediction, single=each.request.single, identifier=messages[each.index].correlation
-                )
-            )
+            if isinstance(prediction, ModelError):
+                outcomes[each.index] = prediction
+                continue
+            identifier = messages[each.index].correlation
+            outcomes[each.index] = json_rows.render(prediction, single=each.request.single, identifier=identifier)
+            if runtime.recorder is not None:
+                runtime.recorder.predicted(identifier, each.request.rows, prediction)
     _name(call, list(ready))
     return outcomes
 
@@ -103,8 +103,7 @@ def _read(job: jobs.Job | ModelError, key: str, runtime: Runtime) -> tuple[Score
         raise job
     scorer = runtime.registry.scorer(job.model, job.version, key)  # by message, so a batch may meet the canary too
     request = json_rows.convert(job.request, scorer.schema)
-    if len(request.rows) > runtime.settings.max_rows:
-        raise TooLarge(f"{len(request.rows)} rows in one request, at most {runtime.settings.max_rows} are taken")
+    jobs.check_rows(len(request.rows), runtime.settings.max_rows)
     return scorer, request
 
 

@@ -25,7 +25,7 @@ def status(registry: Registry, settings: Settings) -> Answer:
         found["reason"] = reason
     found |= {"docs": "/docs", "openapi": "/openapi.json", "health": "/health", "predict": "/predict"}
     limits = {"rows": settings.max_rows, "body_bytes": settings.max_body_bytes}
-    return 200, found | {"default": _default(registry), "limits": limits, "feedback": False}
+    return 200, found | {"default": _default(registry), "limits": limits, "feedback": settings.feedback}
 
 
 def health(registry: Registry) -> Answer:

@@ -17,21 +17,26 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import Receive, Scope, Send
 
+    from handler.records import Recorder
+
 
 class Front:
     """An ASGI application over the same parts as `handler.api.create_app`, which has every route, predictions too."""
 
-    def __init__(self, registry: Registry, settings: Settings, observer: Observer) -> None:
+    def __init__(
+        self, registry: Registry, settings: Settings, observer: Observer, recorder: "Recorder | None" = None
+    ) -> None:
         self._parts = registry, settings, observer
-        self._predict = Predict(registry, settings, observer)
-        self._dialects = Dialects(registry, settings, observer)
+        self._recorder = recorder
+        self._predict = Predict(*self._parts, recorder)
+        self._dialects = Dialects(*self._parts, recorder)
 
     @cached_property
     def application(self) -> "FastAPI":
         """The FastAPI application."""
         from handler.api import create_app  # noqa: PLC0415  -- the point of this module
 
-        return create_app(*self._parts)
+        return create_app(*self._parts, recorder=self._recorder)
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         path: str = scope["path"]

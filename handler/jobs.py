@@ -45,6 +45,12 @@ class Message:
     group: str | None = None
 
 
+def check_rows(count: int, limit: int) -> None:
+    """Refuse a request of more rows than are taken; raises TooLarge."""
+    if count > limit:
+        raise TooLarge(f"{count} rows in one request, at most {limit} are taken")
+
+
 def from_invoke(event: Any) -> Job:
     """Read a direct invoke: the request itself, with optional "model" and "version" beside it; raises InvalidRows."""
     if not isinstance(event, dict):

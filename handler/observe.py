@@ -133,7 +133,7 @@ class Observer:
         now = time.time()
         head = {"level": level, "message": message, "timestamp": timestamp(now), "service": self.logger.name}
         emf = {"Timestamp": int(now * 1000), "CloudWatchMetrics": self._emf_of(_defined(metrics))}
-        self._write(head | {"_aws": emf} | self._function | fields | metrics)
+        self.write(head | {"_aws": emf} | self._function | fields | metrics)
 
     def compared(self, call: Call, compared: Compared | None) -> None:
         """Put what a shadow answered beside into the call's line: figures, no value."""
@@ -186,7 +186,7 @@ class Observer:
             self._add_start(document, call)
         if call.metrics or self._refreshed is not None or self._degraded:
             self._add_rollout(document, call)
-        self._write(document)
+        self.write(document)
 
     def _add_start(self, document: dict[str, Any], call: Call) -> None:
         """Add what the cold start took, and its price, which Lambda bills since August 2025."""
@@ -208,8 +208,8 @@ class Observer:
     def _emf_of(self, metrics: list[dict[str, str]]) -> list[dict[str, Any]]:
         return [self._emf[0] | {"Metrics": metrics}]
 
-    def _write(self, document: dict[str, Any]) -> None:
-        # Past the logger, to its stream: a record would cost 60 µs, and no log level may silence the metrics.
+    def write(self, document: Any) -> None:
+        """Write one line, past the logger to its stream: through it one costs 60 µs, and no level may silence it."""
         self._handler.stream.write(_encode(document).decode() + "\n")
         self._handler.stream.flush()
 

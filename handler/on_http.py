@@ -18,7 +18,7 @@ from handler.http_call import HttpCall
 # At import, so that Lambda does it once and bills it as initialisation: never in a request.
 _runtime = runtime.start(os.environ)
 
-_front = Front(_runtime.registry, _runtime.settings, _runtime.observer)
+_front = Front(_runtime.registry, _runtime.settings, _runtime.observer, _runtime.recorder)
 snapshot.register(_runtime, lambda: _front.application)
 # Mangum runs every call on the thread's current loop; Python 3.14 no longer makes one, 3.12 and 3.13 warn.
 asyncio.set_event_loop(asyncio.new_event_loop())

@@ -12,7 +12,7 @@ from typing import Any
 from handler import batch, jobs, runtime, snapshot
 from handler.observe import Call
 from model.codec import json_rows
-from model.errors import ModelError, TooLarge
+from model.errors import ModelError
 
 _runtime = runtime.start(os.environ)
 snapshot.register(_runtime)
@@ -39,10 +39,11 @@ def _answer(job: jobs.Job, call: Call, left: Callable[[], int] | None) -> dict[s
     call.model, call.version = scorer.manifest.name, scorer.manifest.version
     request = json_rows.convert(job.request, scorer.schema)
     call.rows = len(request.rows)
-    if call.rows > _runtime.settings.max_rows:
-        raise TooLarge(f"{call.rows} rows in one request, at most {_runtime.settings.max_rows} are taken")
+    jobs.check_rows(call.rows, _runtime.settings.max_rows)
     prediction = scorer.score(request.rows, request.outputs)
     shadow = None if job.version else _runtime.registry.shadow(job.model)
     if shadow is not None:
         _runtime.observer.compared(call, shadow.follow(request.rows, prediction, call.identifier))
+    if _runtime.recorder is not None:
+        _runtime.recorder.predicted(call.identifier, request.rows, prediction)
     return json_rows.render(prediction, single=request.single, identifier=call.identifier)

@@ -38,6 +38,8 @@ def document(registry: Registry, settings: Settings) -> Schema:
         paths[f"/models/{manifest.name}/predict"] = {"post": _predict(manifest, manifest.name, settings)}
         versioned = f"/models/{manifest.name}/versions/{manifest.version}/predict"
         paths[versioned] = {"post": _predict(manifest, f"{manifest.name} {manifest.version}", settings)}
+    if settings.feedback:
+        paths["/feedback"] = {"post": _FEEDBACK}
     paths |= contract.paths(manifests, default, settings)
     for operations in paths.values():
         for operation in operations.values():
@@ -266,6 +268,35 @@ _PROBLEM: Schema = {
         },
     },
     "required": ["type", "title", "status", "detail"],
+}
+_FEEDBACK: Schema = {
+    "summary": "Tell what really was the answer to a row of a prediction",
+    "operationId": "feedback",
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "id": {"type": "string", "minLength": 1, "maxLength": 256, "description": "the prediction's"},
+                        "row": {"type": "integer", "minimum": 0, "default": 0, "description": "its place, from 0"},
+                        "actual": {
+                            "type": ["number", "string", "boolean"],
+                            "description": "a number, or a class by its value or its label; the last answer counts",
+                        },
+                    },
+                    "required": ["id", "actual"],
+                    "additionalProperties": False,
+                }
+            }
+        },
+    },
+    "responses": {
+        "202": {"description": "noted", "content": {"application/json": {"schema": {"type": "object"}}}},
+        "400": _problem("no such answer"),
+        "413": _problem("more bytes than are taken"),
+    },
 }
 _CATALOGUE: Schema = {
     "/": _read("What runs here; a page for a browser"),

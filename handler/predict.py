@@ -19,6 +19,8 @@ from model.scorer import Prediction, Scorer
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
+    from handler.records import Recorder
+
 PATHS = ("/predict", "/models/{name}/predict", "/models/{name}/versions/{version}/predict")
 _JSON = (b"content-type", b"application/json")
 _UTF_8 = frozenset(("", "utf-8", "utf8", "us-ascii"))
@@ -39,9 +41,12 @@ def route(path: str) -> dict[str, str] | None:
 class Predict:
     """POST a request in any native form, get the answer as JSON or CSV; raises the model's errors and Refused."""
 
-    def __init__(self, registry: Registry, settings: Settings, observer: Observer) -> None:
+    def __init__(
+        self, registry: Registry, settings: Settings, observer: Observer, recorder: "Recorder | None" = None
+    ) -> None:
         self._registry = registry
         self._observer = observer
+        self._recorder = recorder
         self._limits = limits(settings)
         self._max_body = settings.max_body_bytes
 
@@ -71,6 +76,8 @@ class Predict:
             answer, headers = _csv(prediction, scorer)
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
+        if self._recorder is not None:
+            self._recorder.answered(call.identifier, request, prediction)
 
     def _version(self, path: dict[str, str], label: str | None) -> tuple[str | None, str | None]:
         """Return name and version of who is asked; a label only stands where the path names no version."""

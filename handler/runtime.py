@@ -14,33 +14,41 @@ from model.trust import Trust
 
 if TYPE_CHECKING:
     from handler.destinations import Outlets
+    from handler.records import Recorder
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What every entry point needs."""
+    """What every entry point needs; `recorder` is None where no prediction is recorded."""
 
     settings: Settings
     registry: Registry
     observer: Observer
     store: ServingStore
+    recorder: "Recorder | None" = None
 
 
 def start(
     env: Mapping[str, str],
     clock: Callable[[], float] = time.monotonic,
     observe: Callable[[Settings], Observer] = Observer,
+    *,
+    warm: bool = True,
 ) -> Runtime:
     """Read the settings and load the default model; one that cannot be loaded is logged, and the service is up.
 
-    `clock` tells when a label file is to be read again. Raises SettingsError.
+    `clock` tells when a label file is to be read again. Without `warm` nothing is loaded: for what asks no model.
+    Raises SettingsError.
     """
     settings = Settings.from_env(env)
     observer = observe(settings)
     store, registry = models(settings, observer, clock)
+    if not warm:
+        return Runtime(settings, registry, observer, store)
     registry.warm()
+    recorder = _recorder(settings, registry, observer)
     observer.ready()
-    return Runtime(settings, registry, observer, store)
+    return Runtime(settings, registry, observer, store, recorder)
 
 
 def models(
@@ -61,6 +69,16 @@ def models(
         clock=clock,
     )
     return store, registry
+
+
+def _recorder(settings: Settings, registry: Registry, observer: Observer) -> "Recorder | None":
+    if not settings.record_share:
+        return None
+    from handler.records import Recorder  # noqa: PLC0415  -- nothing of it where nothing is recorded
+
+    recorder = Recorder(registry, settings, observer)
+    recorder.prepare()
+    return recorder
 
 
 def credentials(settings: Settings) -> Credentials | None:

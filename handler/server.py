@@ -68,5 +68,7 @@ def create(env: Mapping[str, str] = os.environ) -> "ASGIApp":
         told = CollectorRegistry()
         MultiProcessCollector(told)  # type: ignore[no-untyped-call]
     key = started.settings.api_key
-    app = create_app(started.registry, started.settings, started.observer, lambda routes: Guard(routes, key))
+    app = create_app(
+        started.registry, started.settings, started.observer, lambda routes: Guard(routes, key), started.recorder
+    )
     return WithMetrics(compressed(app), make_asgi_app(told))

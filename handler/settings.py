@@ -13,6 +13,8 @@ Mode = Literal["bundled", "pinned", "signed", "labelled"]
 Mismatch = Literal["refuse", "warn"]
 Dialect = Literal["open-inference", "invocations", "tf-serving"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
+Detail = Literal["bins", "answers", "values"]
+Switch = Literal["off", "on"]
 MIB = 1024 * 1024
 REFRESH_SECONDS = 60
 # The rest is for the runtime, the libraries (up to 250 MB) and the requests.
@@ -67,6 +69,11 @@ class Settings:
     bulk_state_machine: str | None = None
     deploy_http: str | None = None
     deploy_invoke: str | None = None
+    record_share: float = 0.0
+    record_detail: Detail = "answers"
+    feedback: bool = False
+    records: str | None = None
+    monitor_hours: int = 24
     endpoint: str | None = None
     service: str = SERVICE
     namespace: str = NAMESPACE
@@ -120,6 +127,13 @@ class Settings:
             bulk_state_machine=_state_machine(given.get("MODEL_BULK_STATE_MACHINE")),
             deploy_http=_version("MODEL_DEPLOY_HTTP", given.get("MODEL_DEPLOY_HTTP")),
             deploy_invoke=_version("MODEL_DEPLOY_INVOKE", given.get("MODEL_DEPLOY_INVOKE")),
+            record_share=_share("MODEL_RECORD_SHARE", given.get("MODEL_RECORD_SHARE", "0")),
+            record_detail=cast(
+                Detail, _choice("MODEL_RECORD_DETAIL", given.get("MODEL_RECORD_DETAIL", "answers"), get_args(Detail))
+            ),
+            feedback=_feedback(given),
+            records=_records(given.get("MODEL_RECORDS")),
+            monitor_hours=_count("MODEL_MONITOR_HOURS", given.get("MODEL_MONITOR_HOURS"), 24),
             endpoint=env.get("AWS_ENDPOINT_URL_S3") or env.get("AWS_ENDPOINT_URL") or None,
             service=env.get("POWERTOOLS_SERVICE_NAME") or SERVICE,
             function=env.get(LAMBDA_MARK) or None,
@@ -161,6 +175,11 @@ VARIABLES = (
     "MODEL_BULK_STATE_MACHINE",
     "MODEL_DEPLOY_HTTP",
     "MODEL_DEPLOY_INVOKE",
+    "MODEL_RECORD_SHARE",
+    "MODEL_RECORD_DETAIL",
+    "MODEL_FEEDBACK",
+    "MODEL_RECORDS",
+    "MODEL_MONITOR_HOURS",
 )
 
 
@@ -270,6 +289,28 @@ def _prefixes(variable: str, value: str | None, default: tuple[str, ...]) -> tup
 def _state_machine(value: str | None) -> str | None:
     if value is not None and not re.fullmatch(r"arn:[\w-]+:states:[\w-]+:\d{12}:stateMachine:[\w-]+", value):
         raise SettingsError("MODEL_BULK_STATE_MACHINE: expected the ARN of a state machine")
+    return value
+
+
+def _share(variable: str, value: str) -> float:
+    if not re.fullmatch(r"0|1|(0?\.\d{1,9}|1\.0+|0\.0+)", value):
+        raise SettingsError(f"{variable}: expected a share from 0 to 1, such as 0.1")
+    return float(value)
+
+
+def _feedback(given: Mapping[str, str]) -> bool:
+    """Read MODEL_FEEDBACK: truths can only be compared with answers that are recorded."""
+    on = _choice("MODEL_FEEDBACK", given.get("MODEL_FEEDBACK", "off"), get_args(Switch)) == "on"
+    if on and not _share("MODEL_RECORD_SHARE", given.get("MODEL_RECORD_SHARE", "0")):
+        raise SettingsError("MODEL_FEEDBACK: on needs a MODEL_RECORD_SHARE above 0")
+    if on and given.get("MODEL_RECORD_DETAIL") == "bins":
+        raise SettingsError("MODEL_FEEDBACK: on needs the answers: MODEL_RECORD_DETAIL answers or values")
+    return on
+
+
+def _records(value: str | None) -> str | None:
+    if value is not None and not value.startswith(("file:///", "s3://")):
+        raise SettingsError("MODEL_RECORDS: expected file:///folder or s3://bucket/prefix")
     return value
 
 

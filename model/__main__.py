@@ -1,4 +1,4 @@
-"""The command line: train, pack, inspect, score, list, doctor, and what `rollout_commands` adds.
+"""The command line: train, pack, inspect, score, list, doctor, and what the two modules of commands add.
 
 `python -m model --help` tells the rest.
 """
@@ -14,7 +14,7 @@ import msgspec
 import typer
 from rich.console import Console
 
-from model import rollout_commands, show
+from model import monitoring_commands, rollout_commands, show
 from model.artifact import Policy, open_artifact, read_manifest
 from model.errors import InvalidRows, ModelError
 from model.manifest import digest
@@ -36,13 +36,14 @@ LOCK = Path(__file__).parents[1] / "requirements.txt"
 def train(
     example: Annotated[str, typer.Argument(help="iris or babies")],
     force: Annotated[bool, typer.Option(help="Pack the next patch version and make it live.")] = False,
+    data: Annotated[Path | None, typer.Option(help="CSV of the same columns: pack a candidate, move no label.")] = None,
     to: To = None,
 ) -> None:
     """Train an example and pack it, unless it is packed already."""
     from model.train import train as train_example  # noqa: PLC0415  -- scikit-learn takes a second
 
     with console.status(f"training {example}"):
-        manifest = train_example(example, store_at(to), force=force)
+        manifest = train_example(example, store_at(to), force=force, data=data)
     if manifest is None:
         console.print(f"{example} is packed already (--force packs the next version)")
     else:
@@ -199,6 +200,7 @@ def doctor(
 
 
 rollout_commands.register(app)
+monitoring_commands.register(app)
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from model import describe, engine_joblib, engine_onnx, golden
+from model import describe, engine_joblib, engine_onnx, golden, histograms
+from model import reference as training
 from model.compile import compile_twin
 from model.engine_joblib import JoblibEngine, frame
 from model.errors import ArtifactMissing, PackingRefused, PredictionFailed
@@ -135,19 +136,21 @@ def _build(
     files = {engine_joblib.FILE: source.content, **source.code}
     files[golden.FILE] = msgspec.json.encode(golden.record(scorer, rows)) + b"\n"
     manifest = scorer.manifest
+    sampled = _sample_rows(scorer.schema, sample)
+    if reference := histograms.reference(scorer, sampled):
+        files[training.FILE] = training.dump(reference)
     if choice != "joblib":
-        manifest, twin = _compiled(source, scorer, sample, choice, limits)
+        manifest, twin = _compiled(source, scorer, sampled, choice, limits)
         files |= twin
     return replace(manifest, digests={file: digest(content) for file, content in files.items()}), files
 
 
 def _compiled(
-    source: Source, scorer: Scorer, sample: "pd.DataFrame | None", choice: EngineChoice, limits: Limits
+    source: Source, scorer: Scorer, rows: Sequence[Row], choice: EngineChoice, limits: Limits
 ) -> tuple[Manifest, dict[str, bytes]]:
     """Return the manifest with the figures of the proof, and the twin where there is one."""
     estimator = source.estimator()
     force_one_job(estimator)
-    rows = _sample_rows(scorer.schema, sample)
     twin = compile_twin(estimator, scorer.manifest, scorer.engine, rows, limits)
     manifest = replace(scorer.manifest, parity=twin.parity)
     if twin.content is not None:
@@ -158,11 +161,16 @@ def _compiled(
 
 
 def _sample_rows(schema: RowSchema, sample: "pd.DataFrame | None") -> list[Row]:
-    """Return the sample as rows that a request could hold; those with a category unknown to it are left out."""
+    """Return the sample as rows that a request could hold; those with a category unknown to it are left out.
+
+    Of more than SAMPLE_ROWS as many at random: the first ones of a sorted file are no picture of the rest.
+    """
     if sample is None:
         return []
+    if len(sample) > SAMPLE_ROWS:
+        sample = sample.sample(SAMPLE_ROWS, random_state=0)
     found: list[Row] = []
-    for values in sample[list(schema.names)].astype(object).head(SAMPLE_ROWS).itertuples(index=False):
+    for values in sample[list(schema.names)].astype(object).itertuples(index=False):
         row = [None if pd.isna(value) else value.item() if hasattr(value, "item") else value for value in values]
         try:
             request = schema.request(schema.convert({"features": row}))

@@ -65,7 +65,7 @@ def publish(
     shelf.prepare()
     there = _there(shelf, artifact, content)
     if not there:
-        _keep_live(shelf, name, version, mover)
+        keep_live(shelf, name, version, mover)
         claim.take(shelf, artifact, Claim(digest(content), mover.by, mover.at))
     sent = _upload(shelf, artifact, files, progress, whole=there)
     signed_by = _sign(shelf, artifact, content, key) if key is not None else None
@@ -89,7 +89,7 @@ def _there(shelf: Shelf, artifact: str, content: bytes) -> bool:
     return published is not None
 
 
-def _keep_live(shelf: Shelf, name: str, version: str, mover: Mover) -> None:
+def keep_live(shelf: Shelf, name: str, version: str, mover: Mover) -> None:
     """Put the live label on the only version before a second one comes: without a label the two would be ambiguous."""
     reading = label_file.read(shelf, name)
     line = moves.pruned(reading.labels, version)

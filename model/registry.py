@@ -11,12 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from threading import RLock
 
-from model.artifact import Policy, read_manifest
+from model import reference
+from model.artifact import Policy, read_manifest, verified
 from model.cache import Cache, Key
 from model.errors import ArtifactError, ArtifactMissing, UnknownModel
 from model.labels import Label, Labels, live_version, target
 from model.loader import RETRY_SECONDS, Loaded, Loader
 from model.manifest import Manifest, is_name
+from model.reference import Reference
 from model.refresh import MARGIN, Pace, Refresh, Refreshed, Watch
 from model.scorer import Scorer
 from model.shadow import Compared, Shadow
@@ -164,6 +166,17 @@ class Registry:
         labelled = self._check(name, version)
         with self._store.within(self._pace.first):
             return read_manifest(self._store, name, version, self._policy, labelled)
+
+    def reference(self, name: str, version: str) -> Reference | None:
+        """Return what a version's training looked like, None where it was packed without a sample.
+
+        Raises UnknownModel or ArtifactError.
+        """
+        manifest = self.manifest(name, version)
+        if reference.FILE not in manifest.digests:
+            return None
+        with self._store.within(self._pace.budget):
+            return reference.parse(verified(self._store, manifest, reference.FILE))
 
     def state(self, name: str, version: str) -> str:
         """Return "ready", "unavailable" (a load failed) or "idle" (nobody asked for it yet)."""

@@ -15,7 +15,7 @@ from model.errors import ArtifactMissing, ArtifactUnavailable
 from model.manifest import FILE, is_name
 
 if TYPE_CHECKING:
-    from obstore import GetOptions
+    from obstore import GetOptions, ReadableFile
     from obstore.store import ObjectStore
 
 
@@ -104,6 +104,21 @@ class Store:
         folders = (path[0] for path in below if len(path) == 2 and path[1] == FILE)
         files = frozenset(path[0] for path in below if len(path) == 1)
         return Contents(tuple(sorted(filter(is_name, folders))), files)
+
+    def keys(self, after: str = "") -> Iterator[str]:
+        """Yield the keys of all objects that come after a key, in the order of the store; pages are asked for late."""
+        import obstore  # noqa: PLC0415
+
+        with translated("/", "listed"):
+            for batch in obstore.list(self._store(), offset=after or None):
+                yield from (entry["path"] for entry in batch)
+
+    def reader(self, key: str) -> "ReadableFile":
+        """Open an object to be read piece by piece; raises ArtifactMissing or ArtifactUnavailable."""
+        import obstore  # noqa: PLC0415
+
+        with translated(key):
+            return obstore.open_reader(self._store(), key)
 
     def _get(self, key: str, options: "GetOptions | None") -> tuple[bytes, str | None]:
         import obstore  # noqa: PLC0415  -- 15 MB of native code, read when the first artifact is

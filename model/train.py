@@ -1,10 +1,15 @@
-"""Train an example and pack it; with `force` as the next patch version, which then answers. Build time only."""
+"""Train an example and pack it; with `force` as the next patch version, which then answers, with `data` as a candidate.
+
+Build time only.
+"""
 
 import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from inspect import signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import joblib
@@ -15,6 +20,7 @@ from model.label_file import Mover
 from model.labels import Target
 from model.manifest import FILE, Manifest, digest
 from model.pack import Card, pack
+from model.publish import keep_live
 from model.shelf import Shelf
 from model.source import Source
 from model.store import Store
@@ -35,20 +41,28 @@ class Trained:
     card: Card
 
 
-def train(example: str, store: Store, *, force: bool = False) -> Manifest | None:
-    """Pack the example unless it is packed already; return the new manifest, or None when there was nothing to do."""
+def train(example: str, store: Store, *, force: bool = False, data: Path | None = None) -> Manifest | None:
+    """Pack the example unless it is packed already; return the new manifest, or None when there was nothing to do.
+
+    With `data`, rows of the same columns, the next patch version is a candidate: the live label stays where it is.
+    Raises PackingRefused.
+    """
     if example not in EXAMPLES:
         raise PackingRefused(f"there is no example {example!r}, only {', '.join(EXAMPLES)}")
     existing = versions(store, example)
-    if existing and not force:
+    if existing and not force and data is None:
         return None
-    trainer: Callable[[], Trained] = import_module(f"model.examples.{example}").train
-    trained = trainer()
+    trainer: Callable[..., Trained] = import_module(f"model.examples.{example}").train
+    if data is not None and "file" not in signature(trainer).parameters:
+        raise PackingRefused(f"{example} is trained on data that comes with scikit-learn: --data is for babies")
+    trained = trainer() if data is None else trainer(data)
     buffer = io.BytesIO()
     joblib.dump(trained.estimator, buffer, compress=3)
     version = next_patch(existing) if existing else FIRST
+    if data is not None and existing:
+        keep_live(Shelf.of(store), example, version, Mover.now())
     manifest = pack(Source(buffer.getvalue()), store, example, version, sample=trained.sample, card=trained.card)
-    if existing:
+    if existing and (force or data is None):
         make_live(store, example, version)
     return manifest
 

@@ -82,7 +82,8 @@ def serve(packed: Path) -> ClientFactory:
         env = {"MODEL_STORE": (folder or packed).as_uri(), "MODEL_DEFAULT": "iris"} | settings
         started = runtime.start(env)
         return TestClient(
-            create_app(started.registry, started.settings, started.observer), raise_server_exceptions=False
+            create_app(started.registry, started.settings, started.observer, recorder=started.recorder),
+            raise_server_exceptions=False,
         )
 
     return factory

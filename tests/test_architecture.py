@@ -40,8 +40,13 @@ BUILD_TIME = {
     "rollout_commands",
     "shelf",
     "skops_audit",
+    "histograms",
+    "compare",
+    "drift_report",
+    "monitoring_commands",
 }
 HANDLER_MAY = {"registry", "scorer", "manifest", "rows", "codec", "bulk", "store", "drift", "errors", "options"}
+HANDLER_MAY |= {"reference", "records", "window", "findings"}
 # What the composition root and the documents need beside: who is trusted, and a feature in words.
 HANDLER_MAY_TOO = {
     "runtime": {"artifact", "trust", "serving_store", "credentials"},
@@ -66,6 +71,11 @@ PURE = (
     "signature",
     "moves",
     "compatible",
+    "reference",
+    "histograms",
+    "drift",
+    "records",
+    "quality",
 )
 IMPURE = {"os", "time", "datetime", "pathlib", "socket", "subprocess", "obstore", "tempfile", "shutil"}
 
@@ -133,6 +143,28 @@ NEVER_SERVED = {"boto3", "s3transfer", "typer", "skops", "uvicorn", "pytest", "r
 # 150 ms of a cold start that no prediction needs: see handler.front.
 FRAMEWORK = {"fastapi", "starlette", "pydantic", "opentelemetry"}
 ENGINES = {"onnx": {"onnxruntime"}, "joblib": {"sklearn", "scipy", "joblib"}}
+
+
+@pytest.mark.parametrize("edge", ["on_http", "on_invoke", "on_queue", "on_bus"])
+def test_nothing_of_records_is_loaded_where_none_are_written(edge: str, packed: Path) -> None:
+    ours = "[n for n in sys.modules if n.startswith(('handler.', 'model.')) and 'record' in n]"
+    code = f"import handler.{edge}, sys\nprint(*{ours})"
+
+    def records(**settings: str) -> str:
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "MODEL_STORE": packed.as_uri()}
+        env |= {"MODEL_DEFAULT": "iris"} | settings
+        return subprocess.run(
+            [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+        ).stdout.splitlines()[-1]
+
+    assert records() == ""
+    assert "handler.records" in records(MODEL_RECORD_SHARE="0.1")
+
+
+def test_the_monitor_loads_no_engine_no_sdk_and_no_framework(packed: Path) -> None:
+    env = {"MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris", "MODEL_RECORD_SHARE": "1"}
+    found = loaded("import handler.on_schedule", **env)
+    assert not found & (NEVER_SERVED | FRAMEWORK | {"numpy", "onnxruntime", "sklearn", "joblib"})
 
 
 @pytest.mark.parametrize("engine", ["onnx", "joblib"])

@@ -39,6 +39,11 @@ def test_every_variable_is_read() -> None:
             "MODEL_RESULTS_BUS": "arn:aws:events:us-east-1:123456789012:event-bus/garden",
             "MODEL_DEPLOY_HTTP": "arn:aws:lambda:us-east-1:123456789012:function:demo-ApiFunction-x:7",
             "MODEL_DEPLOY_INVOKE": "arn:aws:lambda:us-east-1:123456789012:function:demo-InvokeFunction-x:8",
+            "MODEL_RECORD_SHARE": "0.25",
+            "MODEL_RECORD_DETAIL": "values",
+            "MODEL_FEEDBACK": "on",
+            "MODEL_RECORDS": "s3://records/prefix",
+            "MODEL_MONITOR_HOURS": "6",
             "AWS_ENDPOINT_URL": "http://127.0.0.1:5000",
         }
     )
@@ -57,6 +62,8 @@ def test_every_variable_is_read() -> None:
     assert settings.results_bus == "arn:aws:events:us-east-1:123456789012:event-bus/garden"
     assert (settings.deploy_http or "").endswith("ApiFunction-x:7")
     assert (settings.deploy_invoke or "").endswith("InvokeFunction-x:8")
+    assert (settings.record_share, settings.record_detail, settings.feedback) == (0.25, "values", True)
+    assert (settings.records, settings.monitor_hours) == ("s3://records/prefix", 6)
     assert settings.endpoint == "http://127.0.0.1:5000"
 
 
@@ -87,6 +94,17 @@ def test_an_empty_value_is_unset_as_a_template_passes_it() -> None:
         ({"MODEL_RESULTS_QUEUE": "results"}, "MODEL_RESULTS_QUEUE: expected a queue's URL"),
         ({"MODEL_ERRORS_QUEUE": "arn:aws:sqs:us-east-1:123456789012:e"}, "MODEL_ERRORS_QUEUE: expected a queue's URL"),
         ({"MODEL_RESULTS_BUS": "my bus"}, "MODEL_RESULTS_BUS: expected the name or the ARN"),
+        ({"MODEL_RECORD_SHARE": "1.5"}, "MODEL_RECORD_SHARE: expected a share from 0 to 1"),
+        ({"MODEL_RECORD_SHARE": "ten"}, "MODEL_RECORD_SHARE: expected a share from 0 to 1"),
+        ({"MODEL_RECORD_DETAIL": "all"}, "MODEL_RECORD_DETAIL: expected one of bins, answers, values"),
+        ({"MODEL_FEEDBACK": "yes"}, "MODEL_FEEDBACK: expected one of off, on"),
+        ({"MODEL_FEEDBACK": "on"}, "MODEL_FEEDBACK: on needs a MODEL_RECORD_SHARE above 0"),
+        (
+            {"MODEL_FEEDBACK": "on", "MODEL_RECORD_SHARE": "1", "MODEL_RECORD_DETAIL": "bins"},
+            "MODEL_FEEDBACK: on needs the answers",
+        ),
+        ({"MODEL_RECORDS": "/tmp"}, "MODEL_RECORDS: expected file:///folder"),
+        ({"MODEL_MONITOR_HOURS": "0"}, "MODEL_MONITOR_HOURS: expected a whole number above 0"),
         ({"MODEL_DIALECTS": "v2"}, "MODEL_DIALECTS: expected one of open-inference, invocations, tf-serving, none"),
         ({"MODEL_API_KEY": "short"}, "MODEL_API_KEY: expected at least 20"),
         ({"MODEL_API_KEY": "k" * 20, "AWS_LAMBDA_FUNCTION_NAME": "f"}, "MODEL_API_KEY: for local use only"),

@@ -15,6 +15,8 @@ from model.registry import Registry
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
+    from handler.records import Recorder
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -39,8 +41,10 @@ PLACES: dict[Dialect, Place] = {
 class Dialects:
     """The dialects that are switched on."""
 
-    def __init__(self, registry: Registry, settings: Settings, observer: Observer) -> None:
-        self._parts = registry, settings, observer
+    def __init__(
+        self, registry: Registry, settings: Settings, observer: Observer, recorder: "Recorder | None" = None
+    ) -> None:
+        self._parts = registry, settings, observer, recorder
         self._places = [PLACES[name] for name in settings.dialects]
         self._made: dict[str, ASGIApp] = {}
 

@@ -5,7 +5,7 @@ Sources: SageMaker developer guide, "Use your own inference code"; mlflow/pyfunc
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handler import negotiation
 from handler.dialects.wire import Answer, Asked, Dialect, operation, said
@@ -20,12 +20,15 @@ from model.registry import Registry
 from model.rows import Request
 from model.scorer import Prediction, Scorer
 
+if TYPE_CHECKING:
+    from handler.records import Recorder
+
 VERSION = "0.1.0"
 _CODES = {400: "INVALID_PARAMETER_VALUE", 404: "RESOURCE_DOES_NOT_EXIST", 503: "TEMPORARILY_UNAVAILABLE"}
 _SHOWN = {"prediction": "values", "probabilities": "probabilities", "decision": "decisions"}
 
 
-def create(registry: Registry, settings: Settings, observer: Observer) -> Dialect:
+def create(registry: Registry, settings: Settings, observer: Observer, recorder: "Recorder | None" = None) -> Dialect:
     """Return the dialect; `{"error_code": "…", "message": "…"}` is how it says what went wrong."""
     operations = (
         operation("POST", r"/invocations", invoke),
@@ -34,7 +37,7 @@ def create(registry: Registry, settings: Settings, observer: Observer) -> Dialec
         operation("GET", r"/version", version),
         operation("GET", r"/execution-parameters", parameters),
     )
-    return Dialect(registry, settings, observer, operations, error)
+    return Dialect(registry, settings, observer, operations, error, recorder)
 
 
 def error(problem: Mapping[str, Any]) -> Mapping[str, Any]:

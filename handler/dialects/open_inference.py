@@ -4,7 +4,7 @@ Specification: kserve/open-inference-protocol, `specification/protocol/inference
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,6 +16,9 @@ from model.errors import ArtifactError, Fault, InvalidRows, ModelError
 from model.manifest import Manifest
 from model.registry import Registry
 
+if TYPE_CHECKING:
+    from handler.records import Recorder
+
 _MODEL = r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?"
 _STATES = {"ready": "READY", "unavailable": "UNAVAILABLE"}
 
@@ -24,7 +27,7 @@ class _Index(msgspec.Struct):
     ready: bool = False
 
 
-def create(registry: Registry, settings: Settings, observer: Observer) -> Dialect:
+def create(registry: Registry, settings: Settings, observer: Observer, recorder: "Recorder | None" = None) -> Dialect:
     """Return the dialect; `{"error": "…"}` is how it says what went wrong."""
     operations = (
         operation("POST", f"{_MODEL}/infer", infer),
@@ -35,7 +38,7 @@ def create(registry: Registry, settings: Settings, observer: Observer) -> Dialec
         operation("GET", f"{_MODEL}/ready", model_ready),
         operation("POST", r"/v2/repository/index", index),
     )
-    return Dialect(registry, settings, observer, operations, error)
+    return Dialect(registry, settings, observer, operations, error, recorder)
 
 
 def error(problem: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ Specification: tensorflow/serving, `tensorflow_serving/g3doc/api_rest.md`.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from handler.dialects.wire import Answer, Asked, Dialect, operation, said
 from handler.observe import Observer
@@ -13,11 +13,14 @@ from model.codec import frames, tensors
 from model.errors import ModelError
 from model.registry import Registry
 
+if TYPE_CHECKING:
+    from handler.records import Recorder
+
 _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>[^/:]+)|/labels/(?P<label>[^/:]+))?"
 _DTYPES = {"FP64": "DT_DOUBLE", "INT64": "DT_INT64", "BOOL": "DT_BOOL", "BYTES": "DT_STRING"}
 
 
-def create(registry: Registry, settings: Settings, observer: Observer) -> Dialect:
+def create(registry: Registry, settings: Settings, observer: Observer, recorder: "Recorder | None" = None) -> Dialect:
     """Return the dialect; `{"error": "…"}` is how it says what went wrong."""
     operations = (
         operation("POST", f"{_MODEL}:predict", predict),
@@ -25,7 +28,7 @@ def create(registry: Registry, settings: Settings, observer: Observer) -> Dialec
         operation("GET", _MODEL, status),
         operation("GET", r"/v1/models", models),
     )
-    return Dialect(registry, settings, observer, operations, error)
+    return Dialect(registry, settings, observer, operations, error, recorder)
 
 
 def error(problem: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -21,6 +21,8 @@ from model.scorer import Prediction, Scorer
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
+    from handler.records import Recorder
+
 # curl's -d names a form, and some clients name nothing: servers of these protocols never look.
 _TAKEN_FOR_JSON = frozenset(("application/x-www-form-urlencoded", "application/octet-stream", "text/plain"))
 
@@ -48,6 +50,7 @@ class Asked:
     head: bodies.Headers = field(default_factory=dict)
     key: str = ""
     named: bool = False
+    recorder: "Recorder | None" = None
 
     @property
     def call(self) -> Call:
@@ -94,6 +97,8 @@ class Asked:
         shadow = None if self.named else self.registry.shadow(self.path.get("name"))
         if shadow is not None and request.threshold is None:
             self.observer.compared(self.call, shadow.follow(request.rows, prediction, self.key))
+        if self.recorder is not None:
+            self.recorder.answered(self.call.identifier, request, prediction)
         return prediction
 
 
@@ -124,6 +129,7 @@ class Dialect:
         observer: Observer,
         operations: Sequence[Operation],
         shape: Shape,
+        recorder: "Recorder | None" = None,
     ) -> None:
         self._registry = registry
         self._observer = observer
@@ -131,13 +137,22 @@ class Dialect:
         self._limits = predict.limits(settings)
         self._operations = tuple(operations)
         self._shape = shape
+        self._recorder = recorder
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         scope["error_shape"] = self._shape
         handle, path = self._find(scope)
         scope["call"].fields["operation"] = f"{handle.__module__.rpartition('.')[2]}.{handle.__name__}"
         asked = Asked(
-            scope, receive, self._registry, self._settings, self._observer, self._limits, path, bodies.headers(scope)
+            scope,
+            receive,
+            self._registry,
+            self._settings,
+            self._observer,
+            self._limits,
+            path,
+            bodies.headers(scope),
+            recorder=self._recorder,
         )
         answer = await handle(asked)
         body = answer.body if isinstance(answer.body, bytes) else json_rows.encode(answer.body)

@@ -6,6 +6,7 @@ by the column's name. Data may be flat (row by row) or nested. A null is a missi
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import chain
 from math import prod
 from typing import Annotated, Any
@@ -79,7 +80,7 @@ _decode = msgspec.json.Decoder(_Body).decode
 def decode(body: bytes, schema: RowSchema, limits: caps.Limits = caps.DEFAULT) -> Inference:
     """Read an inference request; raises InvalidRows, whose pointers lead into `inputs`, or TooLarge."""
     caps.check_json(body, limits, max(len(schema.names), 1))
-    caps.check_shape(body, replace(limits, columns=limits.rows * max(len(schema.names), 1)))
+    caps.check_shape(body, _flat_limits(limits, max(len(schema.names), 1)))
     try:
         found = _decode(body)
     except msgspec.ValidationError as error:
@@ -89,13 +90,22 @@ def decode(body: bytes, schema: RowSchema, limits: caps.Limits = caps.DEFAULT) -
     faults = list(_binary(found))
     if faults:
         raise InvalidRows(tuple(faults[:BOUND]))
-    request = replace(_rows(found.inputs, schema, limits), outputs=_outputs(found.outputs, schema))
+    outputs = _outputs(found.outputs, schema)
+    rows = _rows(found.inputs, schema, limits)
     threshold = (found.parameters or {}).get("threshold")
-    if threshold is not None:
-        if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
-            raise InvalidRows((Fault("/parameters/threshold", "expected a number from 0 to 1"),))
-        request = replace(request, threshold=threshold)
-    return Inference(request, found.id)
+    if threshold is not None and not _is_share(threshold):
+        raise InvalidRows((Fault("/parameters/threshold", "expected a number from 0 to 1"),))
+    return Inference(Request(rows.rows, rows.single, outputs, None, threshold), found.id)
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+@lru_cache
+def _flat_limits(limits: caps.Limits, width: int) -> caps.Limits:
+    """A tensor may be flat: as many values in one list as all rows have."""
+    return replace(limits, columns=limits.rows * width)
 
 
 def _binary(body: _Body) -> Iterator[Fault]:

@@ -132,7 +132,7 @@ def test_the_models_are_the_local_store_as_far_as_the_engine_reads_it(tree: Path
         name, version, _ = path.split("/")
         manifest = read_manifest(store, name, version, Policy())
         there = {str(file.relative_to(models / name / version)) for file in (models / name / version).rglob("*.*")}
-        assert there == {"manifest.json", "golden.json", *files_of(manifest, flavour)}
+        assert there == {"manifest.json", "golden.json", "reference.json", *files_of(manifest, flavour)}
         assert open_artifact(store, name, version, Policy(engines=(flavour,)))  # which replays the golden rows
 
 

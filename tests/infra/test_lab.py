@@ -54,6 +54,7 @@ def lab() -> None:
         ("BusFunction", "bus-babies", '"unit":"oz"'),
         ("ObjectFunction", "object", '"rows":149,"errors":1,'),
         ("MapFunction", "map", '"state":"planned"'),
+        ("MonitorFunction", "schedule", '"models":[]'),
     ],
 )
 def test_sam_local_invoke_prints_a_prediction(tree: Path, function: str, event: str, expected: str) -> None:

@@ -151,6 +151,7 @@ def test_a_build_packs_the_examples_only_if_nothing_is_packed(project: Path) -> 
         (["FUNCTION=InvokeFunction"], "InvokeFunction -e events/invoke.json"),
         (["FUNCTION=QueueFunction"], "QueueFunction -e events/queue.json"),
         (["FUNCTION=BusFunction"], "BusFunction -e events/bus.json"),
+        (["FUNCTION=MonitorFunction"], "MonitorFunction -e events/schedule.json"),
         (["FUNCTION=BusFunction", "EVENT=mine.json"], "BusFunction -e mine.json"),
     ],
 )

@@ -16,10 +16,11 @@ FUNCTIONS = {
     "BusFunction": ("handler.on_bus.handler", 60),
     "ObjectFunction": ("handler.on_object.handler", 900),
     "MapFunction": ("handler.on_map.handler", 900),
+    "MonitorFunction": ("handler.on_schedule.handler", 300),
 }
 LOGS, ROLES = ({name: name.replace("Function", kind) for name in FUNCTIONS} for kind in ("Logs", "Role"))
 # Where replies go: set by a trigger that is switched on (tests/infra/test_template_events.py).
-DESTINATIONS = {"MODEL_RESULTS_QUEUE", "MODEL_ERRORS_QUEUE", "MODEL_RESULTS_BUS"}
+DESTINATIONS = {"MODEL_RESULTS_QUEUE", "MODEL_ERRORS_QUEUE", "MODEL_RESULTS_BUS", "MODEL_RECORDS"}
 
 
 # What moves the aliases: tests/infra/test_product.py.
@@ -62,6 +63,7 @@ def test_the_environment_of_each_function(stack: dict[str, Any]) -> None:
     for name, function in serving(stack).items():
         variables = function["Environment"]["Variables"]
         assert not any(variables.pop(destination, "") for destination in DESTINATIONS)
+        assert variables.pop("MODEL_MONITOR_HOURS", "24") == "24"
         own = {"MODEL_CORS_ORIGIN": ""} if name == "ApiFunction" else {}
         assert {key: value for key, value in variables.items() if not key.startswith("MODEL_BULK_")} == own | {
             "MODEL_STORE": "file:///opt/model",
@@ -70,6 +72,9 @@ def test_the_environment_of_each_function(stack: dict[str, Any]) -> None:
             "MODEL_PINS": "",
             "MODEL_REFRESH_SECONDS": "",
             "MODEL_PUBLIC_KEYS": "",
+            "MODEL_RECORD_SHARE": "0",
+            "MODEL_RECORD_DETAIL": "answers",
+            "MODEL_FEEDBACK": "off",
             "POWERTOOLS_SERVICE_NAME": "demo",
             "POWERTOOLS_METRICS_NAMESPACE": "demo",
             "OPENBLAS_NUM_THREADS": "1",

@@ -51,6 +51,12 @@ CHANGED = {
     "LatencyAlarmMs": "7",
     "ConcurrencyAlarmAt": "7",
     "DailyBudget": "7",
+    "RecordShare": "0.5",
+    "RecordDetail": "values",
+    "Feedback": "on",
+    "RecordRetentionDays": "7",
+    "MonitorHours": "7",
+    "MonitorSchedule": "rate(7 hours)",
     "AlarmTopic": "arn:aws:sns:us-east-1:123456789012:alarms",
     "ObjectTrigger": "own",
     "InputPrefix": "here/",
@@ -64,7 +70,7 @@ CHANGED = {
 def versions(parameters: dict[str, str] | None = None, edit: Edit | None = None) -> set[str]:
     """The logical ids of the published versions: CloudFormation publishes one whenever there is a new id."""
     found = set(of_type(translate(parameters, edit)["Resources"], VERSION))
-    assert len(found) == 6
+    assert len(found) == 7
     return found
 
 

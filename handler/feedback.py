@@ -1,0 +1,39 @@
+"""POST /feedback: what really was the answer to a row of a prediction, by the prediction's id. One line in the log.
+
+It starts nothing: what is done with it is decided by whoever reads the figures.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from handler import bodies
+from handler.problems import Refused
+from handler.records import Recorder
+from model.records import Feedback
+
+PATH = "/feedback"
+MAX_BYTES = 4096
+_decode = msgspec.json.Decoder(Feedback).decode
+
+
+def route(recorder: Recorder) -> Callable[[Request], Any]:
+    """Return the route: 202 for {"id", "row": 0, "actual"}, else Refused or TooLarge."""
+
+    async def feedback(request: Request) -> Response:
+        call = request.scope["call"]
+        call.fields["operation"] = "feedback"
+        body = await bodies.read(request.receive, bodies.headers(request.scope), MAX_BYTES)
+        try:
+            given = _decode(body)
+        except (msgspec.DecodeError, RecursionError) as error:
+            # msgspec names the member and what was expected there, never the value.
+            raise Refused(400, f'expected {{"id", "row": 0, "actual"}}: {error}') from None
+        recorder.feedback(given)
+        answer = {"id": given.id, "row": given.row, "status": "accepted"}
+        return Response(msgspec.json.encode(answer), 202, media_type="application/json")
+
+    return feedback
