@@ -20,7 +20,7 @@ from tests.conftest import ClientFactory
 from tests.test_api import BABY, NAMED, ROW
 
 GZIP = {"content-encoding": "gzip"}
-# Without the second it was made in: the parameters of a test are its name, and processes that share the tests compare names.
+# Without the second it was made in: parameters are names of tests, and processes that share the tests compare names.
 TWO_BYTES = gzip.compress(b"{}", mtime=0)
 
 
