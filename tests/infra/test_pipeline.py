@@ -31,6 +31,7 @@ SERVICES = {
     "AWS::EventSchemas": "schemas",
     "AWS::Events": "events",
     "AWS::IAM": "iam",
+    "AWS::KinesisFirehose": "firehose",
     "AWS::Lambda": "lambda",
     "AWS::Logs": "logs",
     "AWS::S3": "s3",

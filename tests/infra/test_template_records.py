@@ -31,6 +31,11 @@ def test_without_a_share_nothing_is_made_and_nothing_runs() -> None:
 
 def test_the_functions_know_what_to_record_and_the_monitor_where_it_is() -> None:
     functions = of_type(deployed({**RECORDED, "Feedback": "on", "MonitorHours": "7"}), "AWS::Lambda::Function")
+    assert (
+        functions.pop("DeployHookFunction")["Environment"]["Variables"]
+        .keys()
+        .isdisjoint({"MODEL_RECORD_SHARE", "MODEL_FEEDBACK"})
+    )
     for name, function in functions.items():
         variables = function["Environment"]["Variables"]
         assert (variables["MODEL_RECORD_SHARE"], variables["MODEL_FEEDBACK"]) == ("0.1", "on")
