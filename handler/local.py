@@ -22,7 +22,8 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":  # the server's own, with no path and no caller
-            return await self._app(scope, receive, send)
+            await self._app(scope, receive, send)
+            return
         if self._key is not None and scope["path"] not in HEALTH and not _given(scope, self._key):
             raise HTTPException(403, "expected the API key in the header x-api-key")
         end = asyncio.get_running_loop().time() + self._seconds
