@@ -20,6 +20,8 @@ _READ = frozenset(
     )
 )
 CODINGS = {"accept-encoding": "gzip"}
+# zlib copies what follows the end of a member: of 300,000 empty ones in 6 MB, each time the rest, for 20 s.
+_PIECE = 4096
 
 
 def headers(scope: "Scope") -> Headers:
@@ -67,18 +69,20 @@ async def _inflate(receive: "Receive", limit: int) -> bytes:
 
     out, more, member, read = bytearray(), True, zlib.decompressobj(wbits=31), 0
     while more:
-        data, more = await _chunk(receive)
-        read += len(data)
+        chunk, more = await _chunk(receive)
+        read += len(chunk)
         if read > limit:
             raise TooLarge(f"a body of more than {limit} bytes is not taken")
         try:
-            while data:
-                out += member.decompress(data, limit + 1 - len(out))
-                if len(out) > limit:
-                    raise TooLarge(f"a body of more than {limit} bytes when inflated is not taken")
-                # A further member may follow the end of one (RFC 1952 2.2).
-                data = member.unused_data
-                member = zlib.decompressobj(wbits=31) if member.eof and data else member
+            for at in range(0, len(chunk), _PIECE):
+                data = chunk[at : at + _PIECE]
+                while data:
+                    out += member.decompress(data, limit + 1 - len(out))
+                    if len(out) > limit:
+                        raise TooLarge(f"a body of more than {limit} bytes when inflated is not taken")
+                    # A further member may follow the end of one (RFC 1952 2.2).
+                    data = member.unused_data
+                    member = zlib.decompressobj(wbits=31) if member.eof and data else member
         except zlib.error:
             raise InvalidRows((Fault("", "not valid gzip"),)) from None
     if not member.eof:

@@ -10,9 +10,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from handler import bodies
+from handler import bodies, predict
 from handler.problems import Refused
 from handler.records import Recorder
+from model.codec import json_rows
 from model.records import Feedback
 
 PATH = "/feedback"
@@ -26,12 +27,16 @@ def route(recorder: Recorder) -> Callable[[Request], Any]:
     async def feedback(request: Request) -> Response:
         call = request.scope["call"]
         call.fields["operation"] = "feedback"
-        body = await bodies.read(request.receive, bodies.headers(request.scope), MAX_BYTES)
+        head = bodies.headers(request.scope)
+        if not predict.is_json(predict.media_type(head.get(b"content-type", b"").decode("latin-1"))):
+            raise Refused(415, "expected application/json")
+        body = await bodies.read(request.receive, head, MAX_BYTES)
         try:
-            given = _decode(body)
-        except (msgspec.DecodeError, RecursionError) as error:
-            # msgspec names the member and what was expected there, never the value.
-            raise Refused(400, f'expected {{"id", "row": 0, "actual"}}: {error}') from None
+            given = _decode(body.removeprefix(json_rows.BOM))
+        except json_rows.UNREADABLE as error:
+            # msgspec names the member and what was expected there, never the value; Python names the bytes.
+            why = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error
+            raise Refused(400, f'expected {{"id", "row": 0, "actual"}}: {why}') from None
         recorder.feedback(given)
         answer = {"id": given.id, "row": given.row, "status": "accepted"}
         return Response(msgspec.json.encode(answer), 202, media_type="application/json")

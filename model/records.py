@@ -71,7 +71,7 @@ def read(lines: Iterable[bytes], *, feedback: bool) -> Iterator[Record | None]:
             if part.startswith(begin):
                 try:
                     yield _decode(part)
-                except msgspec.MsgspecError:
+                except (msgspec.MsgspecError, UnicodeDecodeError):
                     yield None
             elif not part.startswith(b"{"):
                 yield None

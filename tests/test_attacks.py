@@ -1,13 +1,26 @@
 """Hostile requests: a 4xx in every case, nothing of the values in the log, memory bounded."""
 
 import gzip
+import io
 import json
+import time
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
+import joblib
+import pandas as pd
 import pytest
+from sklearn.compose import make_column_transformer
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from starlette.testclient import TestClient
 
+from model.pack import pack
+from model.source import Source
+from model.store import Store
 from tests.conftest import ClientFactory, LogLines
 from tests.test_api import NAMED, ROW
 
@@ -165,8 +178,107 @@ def test_headers(client: TestClient, headers: list[tuple[str, str]], status: int
     assert "set-cookie" not in response.headers
 
 
-def test_a_bom_before_utf8_is_taken(client: TestClient) -> None:
-    assert client.post("/predict", content=b"\xef\xbb\xbf" + json.dumps(NAMED).encode()).status_code == 200
+TENSOR = {"name": "x", "shape": [1, 4], "datatype": "FP64", "data": ROW}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/predict", NAMED),
+        ("/invocations", {"instances": [ROW]}),
+        ("/v1/models/iris:predict", {"instances": [ROW]}),
+        ("/v2/models/iris/infer", {"inputs": [TENSOR]}),
+        ("/v2/repository/index", {}),
+    ],
+)
+def test_a_bom_before_utf8_is_taken(client: TestClient, path: str, body: Any) -> None:
+    assert client.post(path, content=b"\xef\xbb\xbf" + json.dumps(body).encode()).status_code == 200
+
+
+# Of gzip's smallest members 6 MB hold 300,000; whatever follows one was copied each time, for 20 s.
+def test_many_members_of_gzip_cost_no_more_than_their_bytes(client: TestClient) -> None:
+    body = gzip.compress(b"") * 300_000
+    before = time.process_time()
+    response = client.post("/predict", content=body, headers=JSON | {"content-encoding": "gzip"})
+    assert response.status_code == 400
+    assert time.process_time() - before < 5
+
+
+# --- strings: what a model of numbers refuses by its type, one of texts has to look at
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a model of each kind of string: one of known towns, one of any town, one of texts."""
+    store = Store(tmp_path_factory.mktemp("words").as_uri())
+    data = pd.DataFrame({"word": ["Bern", "Rome", "Bern", "Oslo"] * 3})
+    for name, encoder in (
+        ("closed", OneHotEncoder()),
+        ("open", OneHotEncoder(handle_unknown="ignore")),
+        ("text", CountVectorizer()),
+    ):
+        columns = make_column_transformer((encoder, "word" if name == "text" else ["word"]))
+        buffer = io.BytesIO()
+        joblib.dump(make_pipeline(columns, LogisticRegression()).fit(data, [0, 1] * 6), buffer)
+        pack(Source(buffer.getvalue()), store, name, "1.0.0", sample=data)
+    return Path(store.url.removeprefix("file://"))
+
+
+NO_STRINGS = {
+    "invalid UTF-8": b'"marker\xff\xfe"',
+    "overlong UTF-8": b'"marker\xc0\xaf"',
+    "a surrogate in UTF-8": b'"marker\xed\xa0\x80"',
+    "half a surrogate": b'"marker\\ud800"',
+    "a line break": b'"marker\n"',
+    "no end": b'"marker',
+    "a number": b"1",
+    "an array": b'["marker", 1]',
+    "an object": b'{"marker": 1}',
+}
+
+
+@pytest.mark.parametrize("string", NO_STRINGS.values(), ids=NO_STRINGS.keys())
+@pytest.mark.parametrize("name", ["closed", "open", "text"])
+def test_what_is_no_string_is_refused(
+    words: Path, serve: ClientFactory, log_lines: LogLines, name: str, string: bytes
+) -> None:
+    client = serve(words, MODEL_DEFAULT=name)
+    tensor = b'{"name": "word", "shape": [1], "datatype": "BYTES", "data": [' + string + b"]}"
+    for path, body in (
+        ("/predict", b'{"word": ' + string + b"}"),
+        ("/predict", b'{"features": [' + string + b"]}"),
+        ("/predict", b'{"instances": [[' + string + b"]]}"),
+        ("/predict", b'{"marker": 1, "word\xff": ' + string + b"}"),
+        ("/invocations", b'{"instances": [[' + string + b"]]}"),
+        (f"/v1/models/{name}:predict", b'{"inputs": {"word": [' + string + b"]}}"),
+        (f"/v2/models/{name}/infer", b'{"inputs": [' + tensor + b"]}"),
+    ):
+        response = client.post(path, content=body, headers=JSON)
+        assert response.status_code == 400, (path, response.text)
+    for text in (b"word\nmarker\xff\n", b'word\n"marker', b"marker\xff\nBern\n"):
+        response = client.post("/predict", content=text, headers={"content-type": "text/csv"})
+        assert response.status_code == 400
+    assert "marker" not in json.dumps(log_lines())
+
+
+@pytest.mark.parametrize("string", ["Вern", "Be\u0301rn", "Bern\0", "BERN", "Bern ", "", "x" * 60_000, "🏔"])
+def test_look_alikes_of_a_category_are_none(words: Path, serve: ClientFactory, string: str) -> None:
+    closed, anything = (serve(words, MODEL_DEFAULT=name) for name in ("closed", "open"))
+    assert closed.post("/predict", json={"word": string}).status_code == 400
+    answers = [anything.post("/predict", json={"word": word}).json() for word in (string, "no town", "Bern")]
+    unseen, nowhere, bern = [answer["probabilities"] for answer in answers]
+    assert unseen == nowhere != bern
+
+
+@pytest.mark.parametrize(
+    "cell", ["３", "٣", "1_0", "0x10", "nan", "inf", "-Infinity", "1e400", "−1", "1\0", "1,5", "'1"]
+)
+def test_cells_that_only_look_like_numbers(client: TestClient, cell: str) -> None:
+    body = f'{",".join(NAMED)}\n"{cell}",2.8,4.7,1.2\n'
+    response = client.post("/predict", content=body.encode(), headers={"content-type": "text/csv"})
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["pointer"] == "/instances/0/0"
+    assert cell not in response.text or len(cell) < 3
 
 
 def test_of_equal_keys_the_last_counts(client: TestClient) -> None:

@@ -113,7 +113,8 @@ def test_bad_rows_of_json_lines(tmp_path: Path, iris: Scorer) -> None:
     rows: list[Any] = [good, good | {"petal_width": "4"}, [1, 2, 3, 4], {**good, "prediction": 1}, good | {"id": 7}]
     lines = [json.dumps(row) for row in rows]
     lines[2:2] = ["{broken", "", json.dumps({k: v for k, v in good.items() if k != "petal_width"})]
-    outcome = run(Objects(), job(tmp_path, "rows.jsonl", "\n".join(lines)), iris)
+    body = "\n".join(lines).encode() + b'\n{"sepal_length": "\xff"}'
+    outcome = run(Objects(), job(tmp_path, "rows.jsonl", body), iris)
     assert len(answer(outcome)) == 2
     found = bad_rows(outcome)
     assert [(line, field) for line, field, _ in found] == [
@@ -122,6 +123,7 @@ def test_bad_rows_of_json_lines(tmp_path: Path, iris: Scorer) -> None:
         (5, "petal_width"),
         (6, None),
         (7, "prediction"),
+        (9, None),
     ]
     assert found[0][2] == "expected a number, got a string"
     assert found[2][2] == "missing, expected a number"

@@ -479,7 +479,7 @@ FEATURES = [
 CELLS = [
     "", " ", "NA", "1", " 2 ", "1.0", "-1.5e3", "+.5", "5.", "1e39", "-1e400", "nan", "Infinity", "-inf", "1_000",
     "0x10", "1,5", "one", "true", "False", " TRUE ", "yes", "Bern", "bern", "Paris", "3", "4", "c24", "constructor",
-    "3.4e38", "1e-320",
+    "3.4e38", "1e-320", "３", "٣",
 ]
 # fmt: on
 

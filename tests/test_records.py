@@ -237,10 +237,11 @@ def test_feedback_is_accepted_and_becomes_one_line(
         ("[]", "object"),
         ("", "truncated"),
         ("[" * 4000, "object"),
+        (b'{"id": "\xff", "actual": 1}', "UTF-8"),
     ],
 )
 def test_wrong_feedback_is_refused_by_the_name_of_its_member(
-    serve: ClientFactory, records: Records, body: str, said: str
+    serve: ClientFactory, records: Records, body: str | bytes, said: str
 ) -> None:
     answer = serve(**TAKEN).post("/feedback", content=body, headers={"content-type": "application/json"})
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
@@ -255,6 +256,9 @@ def test_feedback_has_a_limit_a_method_and_is_off_by_default(
     long = {"id": "a", "actual": "x" * 5000}
     assert taking.post("/feedback", json=long).status_code == 413
     assert taking.get("/feedback").status_code == 405
+    for media in ("text/csv", "application/json; charset=latin-1"):
+        answer = taking.post("/feedback", content='{"id": "a", "actual": 1}', headers={"content-type": media})
+        assert answer.status_code == 415
     for other in (client, serve(**ON)):
         assert other.post("/feedback", json={"id": "a", "actual": 1}).status_code == 404
     assert records("feedback") == []
@@ -291,5 +295,6 @@ def test_records_are_read_whatever_stands_between_them() -> None:
 
 def test_a_damaged_record_is_none_and_other_lines_are_passed_over() -> None:
     lines = [b'{"level":"INFO","message":"request"}\n', prediction()[:-9] + b"\n", b"garbage\n", prediction() + b"\n"]
+    lines.insert(3, prediction("é").replace("é".encode(), b"\xff") + b"\n")
     found: Iterator[Any] = read(lines, feedback=False)
-    assert [record is None for record in found] == [True, True, False]
+    assert [record is None for record in found] == [True, True, True, False]

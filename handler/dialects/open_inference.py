@@ -11,7 +11,7 @@ import msgspec
 from handler.dialects.wire import Answer, Asked, Dialect, operation, said
 from handler.observe import Observer
 from handler.settings import Settings
-from model.codec import tensors
+from model.codec import json_rows, tensors
 from model.errors import ArtifactError, Fault, InvalidRows, ModelError
 from model.manifest import Manifest
 from model.registry import Registry
@@ -118,8 +118,8 @@ def outputs(manifest: Manifest) -> list[dict[str, Any]]:
 async def index(asked: Asked) -> Answer:
     body = await asked.json()
     try:
-        wanted = msgspec.json.decode(body or b"{}", type=_Index)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        wanted = msgspec.json.decode(body.removeprefix(json_rows.BOM) or b"{}", type=_Index)
+    except json_rows.UNREADABLE:
         raise InvalidRows((Fault("", 'expected {} or {"ready": true}'),)) from None
     found = [
         {"name": name, "version": version, "state": _STATES.get(state, "UNKNOWN"), "reason": _reason(state)}

@@ -39,9 +39,9 @@ def check_json(body: bytes, limits: Limits, width: int = 1) -> None:
         bare = _STRING.sub(b"", body)
         if bare.count(b"[") + bare.count(b"{") > longest:
             raise TooLarge(f"more than {limits.rows} rows in one request")
-    if size > limits.digits and any(_long_runs(body, limits.digits)):
+    if size > limits.digits and _has_long_run(body, limits.digits):
         bare = _STRING.sub(b" ", body)
-        if any(_long_runs(bare, limits.digits)):
+        if _has_long_run(bare, limits.digits):
             raise TooLarge(f"a number of more than {limits.digits} digits")
     if size > limits.string and _may_have_long_string(body, limits.string):
         _check_strings(body, limits.string)
@@ -65,7 +65,7 @@ def check_csv(body: bytes, limits: Limits) -> None:
     end = body.find(b"\n")
     if body.count(b",", 0, end if end >= 0 else len(body)) >= limits.columns:
         raise TooLarge(f"more than {limits.columns} columns in one request")
-    if len(body) > limits.digits and any(_long_runs(body, limits.digits)):
+    if len(body) > limits.digits and _has_long_run(body, limits.digits):
         raise TooLarge(f"a number of more than {limits.digits} digits")
     if len(body) > limits.string:
         longest = max(map(len, re.split(rb"[,\r\n]", body)))
@@ -73,11 +73,10 @@ def check_csv(body: bytes, limits: Limits) -> None:
             raise TooLarge(f"a cell of more than {limits.string} bytes")
 
 
-def _long_runs(body: bytes, limit: int) -> "list[bool]":
-    """Tell of each sampled digit whether its run is too long: one in `limit` + 1 bytes meets every run that is."""
+def _has_long_run(body: bytes, limit: int) -> bool:
+    """Tell whether a run of digits is too long: one in `limit` + 1 bytes meets every run that is."""
     step = limit + 1
     sample = body[limit::step]
-    found = []
     for i, byte in enumerate(sample):
         if 48 <= byte <= 57:
             at = limit + i * step
@@ -85,8 +84,9 @@ def _long_runs(body: bytes, limit: int) -> "list[bool]":
             while start > 0 and at - start <= limit and 48 <= body[start - 1] <= 57:
                 start -= 1
             run = _DIGITS.match(body, start, start + step)
-            found.append(run is not None and run.end() - start > limit)
-    return found
+            if run is not None and run.end() - start > limit:
+                return True
+    return False
 
 
 def _may_have_long_string(body: bytes, limit: int) -> bool:

@@ -74,7 +74,8 @@ def _number(cell: str) -> float | str | None:
     if cell in {"", "NA"}:
         return None
     try:
-        return cell if "_" in cell else float(cell)  # Python alone reads 1_000 as a number
+        # Python alone reads 1_000 and the digits of every script as numbers.
+        return float(cell) if cell.isascii() and "_" not in cell else cell
     except ValueError:
         return cell
 

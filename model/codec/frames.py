@@ -57,9 +57,9 @@ def parse(body: bytes, limits: caps.Limits, width: int) -> Any:
     caps.check_json(body, limits, width)
     caps.check_shape(body, replace(limits, columns=limits.rows * width))
     try:
-        return msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise InvalidRows((Fault("", "not valid JSON (a missing value is null, not NaN)"),)) from None
+        return msgspec.json.decode(body.removeprefix(json_rows.BOM))
+    except json_rows.UNREADABLE as error:
+        raise json_rows.unreadable(error) from None
 
 
 def _split(pointer: str, value: Any, schema: RowSchema) -> Request:

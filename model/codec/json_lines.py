@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from model.codec.appended import Appended, Column, joined, texts
+from model.codec.json_rows import UNREADABLE
 from model.codec.text_lines import Record, lines
 from model.errors import Fault
 from model.faults import explain_json
@@ -41,7 +42,7 @@ class JsonLines:
         """Return the keys of the first line, which stand for those of all."""
         try:
             found = msgspec.json.decode(first.split(b"\n", 1)[0])
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return []
         return list(found) if isinstance(found, dict) else []
 
@@ -49,7 +50,7 @@ class JsonLines:
         """Return the chunk's rows as a matrix, or None when any line does not fit."""
         try:
             rows = self._decode(chunk)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return None
         if len(rows) != count:
             return None
@@ -99,7 +100,7 @@ class JsonLines:
     def _one(self, raw: bytes) -> Row | None:
         try:
             row: Row = msgspec.structs.astuple(msgspec.json.decode(raw, type=self._row))
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return None
         return row if all(row[i] in known or row[i] is None for i, known in self._closed) else None
 
@@ -108,7 +109,7 @@ class JsonLines:
             return ()
         try:
             found = msgspec.json.decode(raw)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return explain_json(raw, self._schema)
         if not isinstance(found, dict):
             return (Fault("", "expected an object"),)

@@ -6,12 +6,14 @@ from typing import Any
 import msgspec
 
 from model.codec import caps
-from model.errors import InvalidRows
+from model.errors import Fault, InvalidRows
 from model.faults import explain, explain_json
 from model.rows import Request, RowSchema
 from model.scorer import Prediction
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no JSON of the type: of a string that is no UTF-8 it says so by Python's own."""
 
 
 def decode(body: bytes, schema: RowSchema, limits: caps.Limits = caps.DEFAULT) -> Request:
@@ -19,11 +21,11 @@ def decode(body: bytes, schema: RowSchema, limits: caps.Limits = caps.DEFAULT) -
 
     Of a key that appears twice the last counts, as for most parsers.
     """
-    body = body.removeprefix(_BOM)
+    body = body.removeprefix(BOM)
     caps.check_json(body, limits)
     try:
         request = schema.request(schema.decode_json(body))
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         request = None
     if request is None:
         caps.check_shape(body, limits)
@@ -33,6 +35,13 @@ def decode(body: bytes, schema: RowSchema, limits: caps.Limits = caps.DEFAULT) -
         # The fast decoder looks at each of two equal keys, the document means the last one.
         return convert(json.loads(body), schema)
     return request
+
+
+def unreadable(error: Exception) -> InvalidRows:
+    """Return the refusal of bytes that are no JSON at all."""
+    if isinstance(error, UnicodeDecodeError):
+        return InvalidRows((Fault("", "expected UTF-8"),))
+    return InvalidRows((Fault("", "not valid JSON (a missing value is null, not NaN)"),))
 
 
 def convert(value: Any, schema: RowSchema) -> Request:

@@ -82,11 +82,11 @@ def decode(body: bytes, schema: RowSchema, limits: caps.Limits = caps.DEFAULT) -
     caps.check_json(body, limits, max(len(schema.names), 1))
     caps.check_shape(body, _flat_limits(limits, max(len(schema.names), 1)))
     try:
-        found = _decode(body)
+        found = _decode(body.removeprefix(json_rows.BOM))
     except msgspec.ValidationError as error:
         raise InvalidRows((located(error),)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise InvalidRows((Fault("", "not valid JSON (a missing value is null, not NaN)"),)) from None
+    except json_rows.UNREADABLE as error:
+        raise json_rows.unreadable(error) from None
     faults = list(_binary(found))
     if faults:
         raise InvalidRows(tuple(faults[:BOUND]))
