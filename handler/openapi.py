@@ -1,5 +1,6 @@
 """Manifests → the typed OpenAPI 3.1 document: each model's own paths, features, ranges and an example that works."""
 
+import itertools
 from typing import Any
 
 from handler.settings import Settings
@@ -33,29 +34,48 @@ def document(registry: Registry, settings: Settings) -> Schema:
     except (UnknownModel, ArtifactError):
         default = None
     if default is not None:
-        paths["/predict"] = {"post": _predict(default, "the default model", settings)}
+        paths["/predict"] = {"post": _predict(default, "the default model")}
     for manifest in manifests:
-        paths[f"/models/{manifest.name}/predict"] = {"post": _predict(manifest, manifest.name, settings)}
+        paths[f"/models/{manifest.name}/predict"] = {"post": _predict(manifest, manifest.name)}
         versioned = f"/models/{manifest.name}/versions/{manifest.version}/predict"
-        paths[versioned] = {"post": _predict(manifest, f"{manifest.name} {manifest.version}", settings)}
+        paths[versioned] = {"post": _predict(manifest, f"{manifest.name} {manifest.version}")}
     if settings.feedback:
         paths["/feedback"] = {"post": _FEEDBACK}
     paths |= contract.paths(manifests, default, settings)
-    for operations in paths.values():
-        for operation in operations.values():
-            operation["responses"] = contract.complete(operation["responses"])
+    _complete(paths)
+    schemas = {"Problem": _PROBLEM} | contract.schemas(settings)
+    for manifest in manifests:
+        schemas |= _schemas(manifest, settings)
     return {
         "openapi": "3.1.0",
         "info": {"title": "scikit-learn on AWS Lambda", "version": "1", "description": _DESCRIPTION},
         "servers": [{"url": "."}],
         "paths": paths,
-        "security": [{}, {"ApiKey": []}],
+        "security": [{}, {"ApiKey": []}, {"Bearer": []}],
         "components": {
-            "schemas": {"Problem": _PROBLEM},
+            "schemas": schemas,
             "headers": {"RequestId": {"description": "the request's id", "schema": {"type": "string"}}},
-            "securitySchemes": {"ApiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"}},
+            "securitySchemes": {
+                "ApiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+                "Bearer": {"type": "http", "scheme": "bearer"},
+            },
         },
     }
+
+
+def _complete(paths: Schema) -> None:
+    """Add what every operation has: the gateway's refusals, and an id of its own, whatever the models are called."""
+    from handler.dialects import contract  # noqa: PLC0415  -- as above
+
+    taken: set[str] = set()
+    for operations in paths.values():
+        for operation in operations.values():
+            operation["responses"] = contract.complete(operation["responses"])
+            given = operation.get("operationId")
+            if given in taken:
+                count = next(i for i in itertools.count(2) if f"{given}_{i}" not in taken)
+                operation["operationId"] = f"{given}_{count}"
+            taken.add(operation.get("operationId", ""))
 
 
 def _manifests(registry: Registry) -> list[Manifest]:
@@ -68,7 +88,8 @@ def _manifests(registry: Registry) -> list[Manifest]:
     return found
 
 
-def _predict(manifest: Manifest, title: str, settings: Settings) -> Schema:
+def _schemas(manifest: Manifest, settings: Settings) -> Schema:
+    """Return what a model takes and gives by names of its own, from which typed clients make their classes."""
     named: Schema = {
         "type": "object",
         "properties": {feature.name: value_schema(feature) for feature in manifest.features},
@@ -81,15 +102,25 @@ def _predict(manifest: Manifest, title: str, settings: Settings) -> Schema:
         "minItems": len(manifest.features),
         "maxItems": len(manifest.features),
     }
-    row = {"anyOf": [named, listed]}
+    row = {"anyOf": [_ref(manifest, "Features"), listed]}
     outputs = {"type": "array", "items": {"enum": [output.name for output in manifest.outputs]}, "minItems": 1}
-    example = {feature.name: feature.example for feature in manifest.features}
     chosen = {"outputs": outputs} | _options(manifest)
     one: Schema = {"type": "object", "properties": {"features": row} | chosen, "required": ["features"]}
     rows = {"type": "array", "items": row, "maxItems": settings.max_rows}
     many: Schema = {"type": "object", "properties": {"instances": rows} | chosen, "required": ["instances"]}
     bare = named | {"properties": chosen | named["properties"]}
-    forms = [form | {"additionalProperties": False} for form in (one, many, bare)]
+    forms = {"Features": named, "OneRow": one, "ManyRows": many, "Row": bare} | _answers(manifest)
+    return {f"{manifest.name}.{name}": form | {"additionalProperties": False} for name, form in forms.items()}
+
+
+def _ref(manifest: Manifest, name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{manifest.name}.{name}"}
+
+
+def _predict(manifest: Manifest, title: str) -> Schema:
+    example = {feature.name: feature.example for feature in manifest.features}
+    forms = [_ref(manifest, name) for name in ("OneRow", "ManyRows", "Row")]
+    answers = [_ref(manifest, name) for name in _answers(manifest)]
     examples = {
         "one row": {"value": {"features": list(example.values())}},
         "one row by name": {"value": {"features": example}},
@@ -109,7 +140,7 @@ def _predict(manifest: Manifest, title: str, settings: Settings) -> Schema:
             "200": {
                 "description": "the prediction",
                 "content": {
-                    "application/json": {"schema": _answer(manifest)},
+                    "application/json": {"schema": {"anyOf": answers}},
                     "text/csv": {"schema": {"type": "string"}},
                 },
             },
@@ -163,6 +194,10 @@ def value_schema(feature: Feature) -> Schema:
         kind = {"type": [name, "null"] if feature.nullable else name}
         if name in {"number", "integer"}:
             kind |= {"minimum": -LIMIT, "maximum": LIMIT}
+    known = {"x-kind": feature.kind, "x-unit": feature.unit, "x-range-seen": feature.range}
+    if feature.open:
+        known["x-categories"] = feature.categories
+    kind |= {name: value for name, value in known.items() if value}
     return {"description": ", ".join(filter(None, about)), **kind, "examples": [feature.example]}
 
 
@@ -173,8 +208,11 @@ def _json_type(feature: Feature) -> str:
     return {"text": "string"}.get(feature.kind, feature.kind)
 
 
-def _answer(manifest: Manifest) -> Schema:
-    """Return the schema of an answer: singular members for one row, plural ones for many."""
+def _answers(manifest: Manifest) -> Schema:
+    """Return the schemas of an answer: singular members for one row, plural ones for many.
+
+    The prediction is in both, so that clients can tell them apart; where it was not asked for, there are only Outputs.
+    """
     single: Schema = {}
     many: Schema = {}
     for output in manifest.outputs:
@@ -192,9 +230,15 @@ def _answer(manifest: Manifest) -> Schema:
     both: Schema = {"model": _MODEL, "id": {"type": "string"}}
     if any(output.unit for output in manifest.outputs):
         both["unit"] = {"type": "string"}
-    required = ["model", "id"]
-    forms = [{"type": "object", "properties": form | both, "required": required} for form in (single, many)]
-    return {"anyOf": forms}
+    others: Schema = {name: {"anyOf": [single[name], many[name]]} for name in ("probabilities",) if name in single}
+    if "decision" in single:
+        others |= {"decision": single["decision"], "decisions": many["decisions"]}
+    found = {"Answer": _object(single | both, "prediction"), "Answers": _object(many | both, "predictions")}
+    return found | ({"Outputs": _object(others | both)} if others else {})
+
+
+def _object(properties: Schema, *first: str) -> Schema:
+    return {"type": "object", "properties": properties, "required": [*first, "model", "id"]}
 
 
 def _value(output: Output) -> Schema:
@@ -280,7 +324,13 @@ _FEEDBACK: Schema = {
                     "type": "object",
                     "properties": {
                         "id": {"type": "string", "minLength": 1, "maxLength": 256, "description": "the prediction's"},
-                        "row": {"type": "integer", "minimum": 0, "default": 0, "description": "its place, from 0"},
+                        "row": {
+                            "type": "integer",
+                            "minimum": 0,
+                            "maximum": 10_000_000,
+                            "default": 0,
+                            "description": "its place",
+                        },
                         "actual": {
                             "type": ["number", "string", "boolean"],
                             "description": "a number, or a class by its value or its label; the last answer counts",
@@ -296,10 +346,13 @@ _FEEDBACK: Schema = {
         "202": {"description": "noted", "content": {"application/json": {"schema": {"type": "object"}}}},
         "400": _problem("no such answer"),
         "413": _problem("more bytes than are taken"),
+        "415": _problem("not JSON in UTF-8, or another coding than gzip"),
     },
 }
+_FRONT = _read("What runs here; a page for a browser")
+_FRONT["get"]["responses"]["200"]["content"]["text/html"] = {"schema": {"type": "string"}}
 _CATALOGUE: Schema = {
-    "/": _read("What runs here; a page for a browser"),
+    "/": _FRONT,
     "/health": _read("State of the service and its models"),
     "/health/live": _read("The process answers"),
     "/health/ready": _read("The default model answers", _503="no model can answer"),

@@ -31,8 +31,7 @@ def test_every_example_works(client: TestClient, document: dict[str, Any], path:
 
 
 def test_features_have_names_ranges_units_and_nullability(document: dict[str, Any]) -> None:
-    schema = document["paths"]["/models/babies/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    named = schema["anyOf"][0]["properties"]["features"]["anyOf"][0]
+    named = document["components"]["schemas"]["babies.Features"]
     assert named["required"] == ["gestation", "parity", "age", "height", "weight", "smoke"]
     gestation = named["properties"]["gestation"]
     assert gestation["type"] == ["number", "null"]

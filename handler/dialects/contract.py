@@ -24,8 +24,20 @@ _REFUSED = {
     "503": "the model cannot be served now",
 }
 _GATEWAY = {
+    "401": "the gateway asks for a token (AuthMode=Jwt)",
     "403": "the gateway asks for a key or a signature (locally: MODEL_API_KEY)",
     "429": "more requests than the gateway lets through",
+    "504": "the gateway waited for 29 seconds",
+}
+_LATE = "the body did not come within 30 seconds (at the server; a gateway sends bodies whole)"
+_SERVER: Schema = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "version": {"type": "string"},
+        "extensions": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["name", "version", "extensions"],
 }
 _ID = {"x-request-id": {"$ref": "#/components/headers/RequestId"}}
 
@@ -38,20 +50,28 @@ def paths(manifests: Sequence[Manifest], default: Manifest | None, settings: Set
     return found
 
 
+def schemas(settings: Settings) -> Schema:
+    """Return what the paths refer to."""
+    return {"Server": _SERVER} if "open-inference" in settings.dialects else {}
+
+
 def complete(responses: Schema) -> Schema:
     """Return responses with the gateway's refusals, the unexpected, and the request's id in each."""
     problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     own = next((answer["content"] for status, answer in responses.items() if status in {"400", "404"}), problem)
     gateway = {status: {"description": words, "content": problem} for status, words in _GATEWAY.items()}
-    unexpected = {"500": {"description": "an unexpected error, logged under the request's id", "content": own}}
-    every = responses | gateway | {k: v for k, v in unexpected.items() if k not in responses}
+    every = responses | gateway
+    every["500"] = {"description": "an unexpected error, logged under the request's id", "content": own}
+    if "413" in responses:
+        every["408"] = {"description": _LATE, "content": own}
     return {status: answer | {"headers": _ID} for status, answer in sorted(every.items())}
 
 
 def _open_inference(manifests: Sequence[Manifest], _: Manifest | None, __: Settings) -> Schema:
     found: Schema = {}
     for path in ("/v2", "/v2/"):
-        found[path] = _get("v2", "The server's name, version and extensions", _OBJECT)
+        server = {"$ref": "#/components/schemas/Server"}
+        found[path] = _get("v2", "The server's name, version and extensions", server)
     for state in ("live", "ready"):
         down = {"503": "not every model can answer"} if state == "ready" else {}
         answer = {"type": "object", "properties": {state: {"type": "boolean"}}, "required": [state]}

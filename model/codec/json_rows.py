@@ -13,7 +13,7 @@ from model.scorer import Prediction
 
 BOM = b"\xef\xbb\xbf"
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for bytes that are no JSON of the type: of a string that is no UTF-8 it says so by Python's own."""
+"""What msgspec raises for bytes that are no JSON of the type: for a string that is no UTF-8, Python's own error."""
 
 
 def decode(body: bytes, schema: RowSchema, limits: caps.Limits = caps.DEFAULT) -> Request:
