@@ -194,7 +194,7 @@ def value_schema(feature: Feature) -> Schema:
         kind = {"type": [name, "null"] if feature.nullable else name}
         if name in {"number", "integer"}:
             kind |= {"minimum": -LIMIT, "maximum": LIMIT}
-    known = {"x-kind": feature.kind, "x-unit": feature.unit, "x-range-seen": feature.range}
+    known: Schema = {"x-kind": feature.kind, "x-unit": feature.unit, "x-range-seen": feature.range}
     if feature.open:
         known["x-categories"] = feature.categories
     kind |= {name: value for name, value in known.items() if value}

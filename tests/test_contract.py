@@ -25,8 +25,9 @@ EXAMPLES = 12
 
 @pytest.fixture(scope="session")
 def schema(packed: Path) -> Any:
-    started = runtime.start({"MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris"})
-    app = create_app(started.registry, started.settings, started.observer)
+    taking = {"MODEL_RECORD_SHARE": "1", "MODEL_FEEDBACK": "on"}
+    started = runtime.start({"MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris", **taking})
+    app = create_app(started.registry, started.settings, started.observer, recorder=started.recorder)
     # 413 is a refusal too: a generated shape may promise a billion rows.
     refused = {"negative_data_rejection": {"expected-statuses": ["400", "404", "405", "406", "413", "415"]}}
     config = schemathesis.Config.from_dict({"generation": {"with-security-parameters": False}, "checks": refused})
@@ -63,6 +64,7 @@ def problems_of(operation: Any, mode: GenerationMode) -> list[str]:
 def test_every_operation_keeps_the_contract(schema: Any, mode: GenerationMode) -> None:
     operations = [result.ok() for result in schema.get_all_operations()]
     assert len(operations) > 30
+    assert "POST /feedback" in {operation.label for operation in operations}
     broken = [problem for operation in operations for problem in problems_of(operation, mode)]
     assert not broken, "\n\n".join(broken[:20])
 

@@ -272,7 +272,8 @@ def test_the_page_is_told_whether_feedback_is_taken(serve: ClientFactory, client
 def test_the_document_has_feedback_where_it_is_taken(serve: ClientFactory, client: TestClient) -> None:
     assert "/feedback" not in client.get("/openapi.json").json()["paths"]
     taken = serve(**TAKEN).get("/openapi.json").json()["paths"]["/feedback"]["post"]
-    assert set(taken["responses"]) == {"202", "400", "403", "413", "429", "500"}
+    refusals = {"400", "401", "403", "408", "413", "415", "429", "500", "504"}
+    assert set(taken["responses"]) == {"202", *refusals}
 
 
 # --- reading

@@ -49,7 +49,7 @@ def client(environment: Path, url: str, tmp_path_factory: pytest.TempPathFactory
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True, timeout=200)
     said = re.findall(r"^(?:Cannot|Unsupported|Attempted|ERROR).*", done.stdout + done.stderr, re.MULTILINE)
     assert set(said) <= {"Unsupported content type text/csv"}, said
-    return folder / commands.splitlines()[1].removeprefix("cd ")
+    return folder / str(commands.splitlines()[1]).removeprefix("cd ")
 
 
 def run(environment: Path, client: Path, script: str) -> None:
