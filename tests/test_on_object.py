@@ -1,5 +1,6 @@
 """The object edge on moto's S3: events as AWS sends them, deliveries as they happen, a store that fails."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -207,9 +208,8 @@ def test_the_edge_answers_a_job_and_writes_its_line(
     monkeypatch.setenv("MODEL_STORE", packed.as_uri())
     monkeypatch.setenv("MODEL_DEFAULT", "iris")
     monkeypatch.setenv("MODEL_BULK_INPUTS", f"{tmp_path.as_uri()}/")
-    sys.modules.pop("handler.on_object", None)
-    from handler import on_object  # noqa: PLC0415
-
+    monkeypatch.delitem(sys.modules, "handler.on_object", raising=False)
+    on_object = importlib.import_module("handler.on_object")  # anew: it reads the environment when it is imported
     context = SimpleNamespace(aws_request_id="r", get_remaining_time_in_millis=lambda: 900_000)
     event = {"input": f"{tmp_path.as_uri()}/rows.csv", "output": "file:///tmp/pytest-object"}
     (answer,) = on_object.handler(event, context)["objects"]
