@@ -1,6 +1,7 @@
 """The object edge on moto's S3: events as AWS sends them, deliveries as they happen, a store that fails."""
 
 import json
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,7 @@ from handler.observe import Call
 from handler.score_object import score_object
 from handler.settings import Settings, SettingsError
 from model.bulk.job import Job
-from model.errors import AccessDenied, InputMissing, JobRefused, OutOfTime, StoreUnavailable
+from model.errors import AccessDenied, InputMissing, JobRefused, ModelError, OutOfTime, StoreUnavailable
 from tests import faulty_s3
 from tests.bulk_inputs import content, frame, read
 from tests.conftest import BUCKET, ROOT, LogLines
@@ -198,6 +199,57 @@ def test_what_a_failing_store_means(
     with faulty_s3.faulty(s3.meta.endpoint_url, fail) as address, pytest.raises(error):
         service(event, AWS_ENDPOINT_URL=address)
     assert not [key for key in listed(s3) if key.endswith("_manifest.json")]
+
+
+@pytest.mark.parametrize(
+    ("what", "fault", "times", "states"),
+    [
+        ("PUT .*_manifest", "lost", 1, ["committed", "already-committed"]),
+        ("PUT .*_manifest", "lost", 9, ["committed", "already-committed"]),
+        ("(PUT|GET) .*_manifest", "lost", 99, ["StoreUnavailable", "already-committed"]),
+        ("PUT .*_manifest", (503, "SlowDown"), 99, ["StoreUnavailable", "committed"]),
+        ("PUT .*_manifest", (409, "ConditionalRequestConflict"), 1, ["StoreUnavailable", "committed"]),
+        ("POST .*delete", (503, "SlowDown"), 99, ["StoreUnavailable", "already-committed"]),
+        ("GET .*list-type", (403, "AccessDenied"), 1, ["AccessDenied", "already-committed"]),
+    ],
+)
+def test_a_fault_while_it_commits_never_takes_the_rows_of_a_manifest(
+    what: str, fault: Any, times: int, states: list[str], service: Service, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was heard of the commit: once a manifest is there, so are its parts, and the next delivery says so."""
+    monkeypatch.setattr("model.bulk.objects._RETRIES", 1)
+    event = created(KEY, put(s3))
+    left, begun = [times], []
+
+    def fail(method: str, path: str) -> Any:
+        begun.extend([True] if method == "PUT" and "_manifest" in path else [])
+        strikes = bool(begun) and left[0] > 0 and re.match(what, f"{method} {path}") is not None
+        left[0] -= strikes
+        return fault if strikes else None
+
+    s3.put_object(Bucket=BUCKET, Key=listed_folder(event) + "attempt-killed/part-00000.csv", Body=b"left")
+    found = []
+    with faulty_s3.faulty(s3.meta.endpoint_url, fail) as address:
+        try:
+            found += service(event, AWS_ENDPOINT_URL=address)
+        except ModelError as error:
+            found.append({"state": type(error).__name__})
+    (again,) = service(event)
+    assert [found[0]["state"], again["state"]] == states
+    rows = read(body(s3, again["output"][0]), KEY)
+    assert len(rows) == again["rows"] == 500
+    if states[0] == "committed" or states[1] == "committed":
+        assert len(listed(s3)) == 2  # the manifest and its part: what the killed attempt had left is gone
+
+
+def listed_folder(event: Any) -> str:
+    found = event["detail"]["object"]
+    return f"out/{found['key'].removeprefix('in/')}/{found['etag']}/"
+
+
+def body(s3: Any, url: str) -> bytes:
+    content: bytes = s3.get_object(Bucket=BUCKET, Key=url.removeprefix(f"s3://{BUCKET}/"))["Body"].read()
+    return content
 
 
 def test_the_edge_answers_a_job_and_writes_its_line(
