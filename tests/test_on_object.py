@@ -273,6 +273,58 @@ def test_the_edge_answers_a_job_and_writes_its_line(
     assert second["error"] == "JobRefused"
 
 
+def test_progress_is_in_lines_and_metrics_that_add_up(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
+) -> None:
+    data = frame(60_000).astype({"petal_width": object})  # more than one chunk
+    data.loc[[7, 59_000], "petal_width"] = "wide"
+    (tmp_path / "rows.csv").write_bytes(content(data, "rows.csv"))
+    env = {"MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris", "MODEL_BULK_INPUTS": f"{tmp_path.as_uri()}/"}
+    started = runtime.start(env | {"MODEL_BULK_OUTPUTS": "file:///tmp/"})
+    call = Call("object", "1")
+    monkeypatch.setattr("handler.progress_lines.LINE_SECONDS", 0.0)
+    job = Job((tmp_path / "rows.csv").as_uri(), f"file:///tmp/pytest-progress-{tmp_path.name}")
+    answer = score_object(job, started, call, lambda: 900.0)
+    started.observer.finish(call)
+    lines = log_lines()
+    told, (request,) = ([line for line in lines if line["message"] == kind] for kind in ("scoring", "request"))
+    assert len(told) > 1
+    assert [line["share"] for line in told] == sorted(line["share"] for line in told)
+    assert (told[-1]["share"], told[-1]["rows"], told[-1]["bad_rows"]) == (1.0, answer["rows"], 2)
+    for line in (*told, request):
+        (directive,) = line["_aws"]["CloudWatchMetrics"]
+        assert {"ObjectRows", "ObjectBadRows"} <= {metric["Name"] for metric in directive["Metrics"]}
+        assert all(name in line for dimensions in directive["Dimensions"] for name in dimensions)
+    for name, total in (("ObjectRows", 59_998), ("ObjectBadRows", 2)):
+        assert sum(line[name] for line in (*told, request)) == total
+
+
+@pytest.mark.parametrize("shape", [created, notification])
+def test_a_folder_made_in_the_console_is_nothing_to_score(shape: Any, service: Service, s3: Any) -> None:
+    s3.put_object(Bucket=BUCKET, Key="in/2026/", Body=b"")
+    event = shape("in/2026/", "d41d8cd98f00b204e9800998ecf8427e")
+    told = event["Records"][0]["s3"] if "Records" in event else event["detail"]
+    told["object"]["size"] = 0
+    assert service(event) == []
+    told["object"]["size"] = 7  # somebody's data under a strange name is not passed over in silence
+    with pytest.raises(JobRefused):
+        service(event)
+
+
+@pytest.mark.parametrize("key", ["in/a//rows.csv", "in/./rows.csv", "in/rows.csv/", "in/a\trows.csv", "in/../rows.csv"])
+def test_a_key_that_cannot_be_read_is_refused_by_name(key: str, service: Service, s3: Any) -> None:
+    """It may exist in S3, so silence would lose it: "rows.csv/" would have been taken for "rows.csv"."""
+    with pytest.raises(JobRefused, match="without //"):
+        service(created(key, "617f08299329d189"))
+
+
+@pytest.mark.parametrize(
+    "key", ["in/a%20b%2F.csv", "in/a#b?c.csv", "in/a*b~[1]{2}.csv", "in/ü&=<>'\".csv", "in/a:b|c^`.csv"]
+)
+def test_a_key_of_any_other_characters_is_scored(key: str, service: Service, s3: Any) -> None:
+    assert service(created(key, put(s3, key, 5)))[0]["rows"] == 5
+
+
 def test_settings_refuse_prefixes_that_loop_or_are_none() -> None:
     for inputs, outputs in (("s3://b/in/", "s3://b/in/out/"), ("s3://b/", "s3://b/out/"), ("b/in", "s3://b/out/")):
         with pytest.raises(SettingsError, match="MODEL_BULK_"):
