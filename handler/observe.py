@@ -130,6 +130,14 @@ class Observer:
             fields |= {"degraded": degraded, "reasons": {label: str(e) for label, e in refreshed.faults.items()}}
         metrics: dict[str, float] = {"Swaps": int("live" in refreshed.moved), "Degraded": int(bool(degraded))}
         level, message = ("WARNING", "model degraded") if degraded else ("INFO", "model refreshed")
+        self._write_line(level, message, fields, metrics)
+
+    def scoring(self, call: Call, fields: dict[str, Any], metrics: dict[str, float]) -> None:
+        """Say how far a call's object is, with what was done since the last such line as metrics."""
+        known = {"id": call.identifier, "model": call.model or "none", "version": call.version or "none"}
+        self._write_line("INFO", "scoring", known | fields, metrics)
+
+    def _write_line(self, level: str, message: str, fields: dict[str, Any], metrics: dict[str, float]) -> None:
         now = time.time()
         head = {"level": level, "message": message, "timestamp": timestamp(now), "service": self.logger.name}
         emf = {"Timestamp": int(now * 1000), "CloudWatchMetrics": self._emf_of(_defined(metrics))}
