@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from infra.flavour import choose
-from infra.layer import CACHE, ROOT, digest, install
+from infra.layer import CACHE, ROOT, built_whole, digest, install
 from infra.lock import derive
 from infra.prune import prune
 from infra.sizes import gate, megabytes, parts_of, unzipped
@@ -22,15 +22,12 @@ EXAMPLE = "iris.csv"
 
 
 def build(requirements: str, arch: str, kept: Path) -> None:
-    """Build the tree in a scratch folder, then rename it: an interrupted build leaves nothing that looks whole."""
-    scratch = kept.with_name(f".building-{kept.name}")
-    shutil.rmtree(scratch, ignore_errors=True)
-    install(requirements, arch, scratch / "python")
-    prune(scratch / "python")
-    compile_bytecode(scratch / "python", "/opt/python")
-    readable(scratch)
-    shutil.rmtree(kept, ignore_errors=True)
-    scratch.rename(kept)
+    """Build the tree, and rename it to `kept` when it is whole."""
+    with built_whole(kept) as built:
+        install(requirements, arch, built / "python")
+        prune(built / "python")
+        compile_bytecode(built / "python", "/opt/python")
+        readable(built)
 
 
 def example() -> str:
@@ -65,7 +62,6 @@ def packages(arch: str, output: Path) -> None:
     requirements = derive(("bulk",), arch, ROOT)
     kept = CACHE / f"bulk-{arch}-{digest(requirements, 'bulk', arch)[:16]}"
     if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
         build(requirements, arch, kept)
     gate("What only bulk needs", parts_of(kept), CEILING, "its layer's")
     shutil.copytree(kept, output, dirs_exist_ok=True)

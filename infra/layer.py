@@ -6,12 +6,14 @@ digest of all that it is made from, so that the next build is a copy.
 """
 
 import argparse
+import contextlib
 import hashlib
 import platform
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from infra.flavour import FLAVOURS, Flavour, FlavourName, choose
@@ -51,13 +53,9 @@ def digest(requirements: str, flavour: str, arch: str) -> str:
 
 
 def build(requirements: str, flavour: Flavour, arch: str, kept: Path) -> None:
-    """Build the tree (kept/layer) and its zipped size (kept/zipped) in a scratch folder, then rename it to `kept`.
-
-    An interrupted build leaves nothing that looks whole.
-    """
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=kept.parent) as scratch:
-        tree = Path(scratch, "built", "layer")
+    """Build the tree (kept/layer) and its zipped size (kept/zipped)."""
+    with built_whole(kept) as built:
+        tree = built / "layer"
         count = requirements.count("==")
         print(f"Dependencies for {arch}: {count} locked wheels, 45 to 85 MB to download the first time", flush=True)
         install(requirements, arch, tree / "python")
@@ -67,11 +65,24 @@ def build(requirements: str, flavour: Flavour, arch: str, kept: Path) -> None:
         for package in flavour.sourceless:
             drop_sources(tree / "python" / package)
         readable(tree)
-        (tree.parent / "zipped").write_text(str(zipped(tree)))
+        (built / "zipped").write_text(str(zipped(tree)))
+
+
+@contextlib.contextmanager
+def built_whole(kept: Path) -> Iterator[Path]:
+    """Give a scratch folder, and rename it to `kept` in the end: an interrupted build leaves nothing that looks whole.
+
+    Of two builds at once the slower one's tree goes: both are made from the same.
+    """
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=kept.parent) as scratch:
+        built = Path(scratch, "built")
+        built.mkdir()
+        yield built
         try:
-            tree.parent.rename(kept)
+            built.rename(kept)
         except OSError:
-            if not kept.exists():  # another build was faster, and its tree is the same
+            if not kept.exists():
                 raise
 
 

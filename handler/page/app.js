@@ -13,7 +13,7 @@ const TYPING = 120; // ms without a key before the answer is asked for
 const RESTING = 350; // and the curve, which costs more
 const LISTENING = 700; // and before it is read aloud
 
-const state = { status: null, models: [], summary: null, card: null, form: null, curveOf: null, last: null, abort: null };
+const state = { status: null, models: [], summary: null, card: null, form: null, curveOf: null, last: null, row: null, abort: null };
 const curve = new Curve($("curve"), $("curve-said"));
 const snippets = new Snippets($("code"));
 const aloud = debounce((text) => { $("live").textContent = text; }, LISTENING);
@@ -100,7 +100,7 @@ async function answer() {
     const found = await send(path(), { features: row }, { signal, onSlow: () => { $("meta").textContent = "waking the function…"; } });
     if (signal.aborted) return undefined;
     const took = performance.now() - before;
-    state.last = found;
+    [state.last, state.row] = [found, row]; // what the curve is drawn around: the form may hold what cannot be sent
     show($("answer"), card, found);
     $("answer").classList.remove("stale");
     $("meta").replaceChildren(h("span", { title: "from this browser to the service and back" }, `${took < 10 ? took.toFixed(1) : Math.round(took)} ms`), ` · ${found.model.name} ${found.model.version}`);
@@ -154,7 +154,7 @@ async function chooseCurve(card) {
   const features = card.features.filter(drawable).slice(0, 24);
   if (!features.length || !state.last) return;
   const before = $("curve-feature").value;
-  const found = await furthest(path(), card, features, state.form.row).catch(() => null);
+  const found = await furthest(path(), card, features, state.row).catch(() => null);
   if (!found || card !== state.card) return;
   curve.reach = found.reach;
   if ($("curve-feature").value === before) $("curve-feature").value = found.feature.name;
@@ -166,7 +166,7 @@ async function drawCurve() {
   if (!feature) return curve.clear("No input of this model has a seen range or listed values to draw over.");
   if (!state.last || $("answer").classList.contains("stale")) return undefined;
   try {
-    await curve.update(path(), state.card, feature, state.form.row, state.last, state.abort?.signal);
+    await curve.update(path(), state.card, feature, state.row, state.last, state.abort?.signal);
   } catch (error) {
     if (error.name !== "AbortError") curve.clear(`No curve: ${error.message}`);
   }
