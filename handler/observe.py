@@ -29,6 +29,8 @@ DIMENSIONS = [["function_name"], ["function_name", "model", "version"]]
 REFUSALS = frozenset({"InvalidRows", "TooLarge", "UnknownModel", "JobRefused", "InputMalformed", "InputMissing"})
 # What only some calls have, by name. A rollout's; see docs/registry-serving.md.
 _MILLISECONDS = {"RefreshTime", "ShadowTime", "ColdStartTime"}
+# The id of the golden rows that a deployment asks: nobody's question, so never recorded (`handler/records.py`).
+DEPLOY_CHECK = "deploy-check"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -57,6 +59,14 @@ class Call:
     def seconds(self) -> float:
         """Since it started."""
         return time.perf_counter() - self.started
+
+
+def direct_call(context: Any) -> Call:
+    """Return the call of a direct invoke: its id is Lambda's, or DEPLOY_CHECK where the client context says so."""
+    left = getattr(context, "get_remaining_time_in_millis", None)
+    custom = getattr(getattr(context, "client_context", None), "custom", None)
+    checks = isinstance(custom, dict) and custom.get("id") == DEPLOY_CHECK
+    return Call("invoke", DEPLOY_CHECK if checks else context.aws_request_id, context.aws_request_id, left=left)
 
 
 def timestamp(seconds: float) -> str:

@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from handler import batch, jobs, runtime, snapshot
-from handler.observe import Call
+from handler.observe import Call, direct_call
 from model.codec import json_rows
 from model.errors import ModelError
 
@@ -21,8 +21,7 @@ gc.enable()
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer {"model": "iris", "instances": [...]} or a batch of Step Functions; raises `model.errors` by name."""
-    left = getattr(context, "get_remaining_time_in_millis", None)
-    call = Call("invoke", context.aws_request_id, context.aws_request_id, left=left)
+    call = direct_call(context)
     try:
         if jobs.is_batch(event):
             return batch.items(event, _runtime, call)
