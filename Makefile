@@ -60,7 +60,7 @@ run: setup $(if $(MODEL_PATH),,pack) ## serve the models on http://127.0.0.1:800
 	@MODEL_DEFAULT=$${MODEL_DEFAULT-$(if $(MODEL_PATH)$(MODEL_STORE),,iris)} exec $(PY) -m handler
 
 test: dev pack ## run the whole test suite, a process a core
-	@$(PY) -m pytest -n auto --dist loadgroup
+	@$(PY) -m pytest -n auto
 
 # BENCH='--quick' takes two minutes and leaves bench/results.* alone.
 bench: dev ## measure ours beside the tutorial and the floor: table, bench/results.json and .svg (BENCH=--quick)

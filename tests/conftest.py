@@ -4,7 +4,9 @@ import io
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 from starlette.testclient import TestClient
+from xdist.scheduler import LoadScopeScheduling
 
 from handler import runtime
 from handler.api import create_app
@@ -29,12 +32,25 @@ ROOT = Path(__file__).parents[1]
 BUCKET = "models"
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in its own
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of what `sam build` makes share its folders, so one process runs them all; of the others each file."""
-    for item in items:
-        builds = item.get_closest_marker("sam") or item.get_closest_marker("lab")
-        item.add_marker(pytest.mark.xdist_group("sam" if builds else item.path.name))
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # it comes without types
+    """Gives each process a file; those that share the folders of `sam build` and of the lab, all to one.
+
+    By name: pytest-xdist 3.8 writes its own groups into an attribute that pytest 9.2 no longer reads.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "sam" if _builds(file) else file
+
+
+@cache
+def _builds(file: str) -> bool:
+    return re.search(r"pytest\.mark\.(sam|lab)\b", (ROOT / file).read_text()) is not None
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Share the tests out by file."""
+    return ByFile(config, log)
 
 
 @pytest.hookimpl(trylast=True)

@@ -91,7 +91,7 @@ def test_test_packs_and_runs_pytest(project: Path) -> None:
     assert make(project, "test") == [
         "-m model train iris",
         "-m model train babies",
-        "-m pytest -n auto --dist loadgroup",
+        "-m pytest -n auto",
     ]
 
 
