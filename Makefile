@@ -112,7 +112,7 @@ destroy: dev ## ask, then delete the stack; buckets with data stay (ENV=dev|prod
 image: dev packed ## lay out .aws-sam/image, from which infra/image/ and compose.yaml build with Docker (ARCH)
 	@$(PY) -m infra.image_context --arch $(ARCH) --output .aws-sam/image
 
-invoke: dev ## call the built function in Docker (FUNCTION=ApiFunction|InvokeFunction|QueueFunction|BusFunction|MonitorFunction, EVENT=FILE)
+invoke: dev ## call the built function in Docker (FUNCTION=ApiFunction|InvokeFunction|QueueFunction|BusFunction|ObjectFunction|MapFunction|MonitorFunction, EVENT=FILE)
 	@$(SAM_IN_REGION) local invoke $(FUNCTION) -e $(EVENT)
 
 start-api: dev ## serve the built API in Docker on http://127.0.0.1:3000

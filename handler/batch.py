@@ -50,7 +50,7 @@ def answer(
         if late():
             break
         try:
-            scorer, request = _read(message.job, message.correlation, runtime)
+            scorer, request = _read(message.job, message.correlation, runtime, call)
             ready.setdefault(scorer, []).append(_Ready(i, request))
         except ModelError as error:
             outcomes[i] = error
@@ -83,7 +83,7 @@ def items(event: Mapping[str, Any], runtime: Runtime, call: Call) -> Document:
     common = event.get("BatchInput") or {}
     if "model" in common or "version" in common:
         job = jobs.from_invoke({key: common[key] for key in ("model", "version") if key in common})
-        runtime.registry.scorer(job.model, job.version)
+        runtime.registry.scorer(job.model, job.version, left=call.left)
     outcomes = answer(messages, runtime, call)
     for outcome in outcomes:
         if isinstance(outcome, Exception) and not is_permanent(outcome):
@@ -98,10 +98,11 @@ def problem(message: jobs.Message, error: Exception) -> Document:
     return {key: said[key] for key in ("error", "detail", "errors", "id") if key in said}
 
 
-def _read(job: jobs.Job | ModelError, key: str, runtime: Runtime) -> tuple[Scorer, Request]:
+def _read(job: jobs.Job | ModelError, key: str, runtime: Runtime, call: Call) -> tuple[Scorer, Request]:
     if isinstance(job, ModelError):
         raise job
-    scorer = runtime.registry.scorer(job.model, job.version, key)  # by message, so a batch may meet the canary too
+    # By message, so a batch may meet the canary too.
+    scorer = runtime.registry.scorer(job.model, job.version, key, call.left)
     request = json_rows.convert(job.request, scorer.schema)
     jobs.check_rows(len(request.rows), runtime.settings.max_rows)
     return scorer, request

@@ -1,13 +1,18 @@
 """What the deploy hook asks of AWS: a version of a function, and CodeDeploy. Over the runtime's own botocore."""
 
+import base64
 import json
 from typing import Any
 
 import botocore.session
 from botocore.config import Config
 
+from handler.observe import DEPLOY_CHECK
+
 # A cold start may take its 10 s twice, and the call itself 29; asking again is harmless.
 _CONFIG = Config(connect_timeout=3, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 2})
+# A direct call has no other place for an id than its client context.
+_CONTEXT = base64.b64encode(json.dumps({"custom": {"id": DEPLOY_CHECK}}).encode()).decode()
 
 
 class FunctionFailed(Exception):
@@ -27,7 +32,7 @@ class Version:
         if not self._ready:  # with SnapStart its snapshot is taken first
             self._client.get_waiter("published_version_active").wait(FunctionName=self._arn)
             self._ready = True
-        done = self._client.invoke(FunctionName=self._arn, Payload=json.dumps(payload).encode())
+        done = self._client.invoke(FunctionName=self._arn, Payload=json.dumps(payload).encode(), ClientContext=_CONTEXT)
         answer = json.loads(done["Payload"].read())
         if "FunctionError" in done:
             raise FunctionFailed(str((answer or {}).get("errorType", done["FunctionError"])))

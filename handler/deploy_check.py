@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from handler.observe import DEPLOY_CHECK
 from model import golden
 from model.errors import UnknownModel
 from model.golden import Golden
@@ -84,7 +85,7 @@ def check(found: Iterator[Recorded], http: Invoke, direct: Invoke, end: float) -
 
 def http_event(method: str, path: str, body: str) -> dict[str, Any]:
     """Return a proxy event of a REST API, with what an adapter reads of it."""
-    headers = {"content-type": "application/json", "host": "deploy-check"}
+    headers = {"content-type": "application/json", "host": DEPLOY_CHECK}
     return {
         "resource": "/{proxy+}",
         "path": path,
@@ -99,9 +100,9 @@ def http_event(method: str, path: str, body: str) -> dict[str, Any]:
             "resourcePath": "/{proxy+}",
             "httpMethod": method,
             "path": path,
-            "stage": "deploy-check",
-            "requestId": "deploy-check",
-            "identity": {"sourceIp": "127.0.0.1", "userAgent": "deploy-check"},
+            "stage": DEPLOY_CHECK,
+            "requestId": DEPLOY_CHECK,
+            "identity": {"sourceIp": "127.0.0.1", "userAgent": DEPLOY_CHECK},
         },
         "body": body,
         "isBase64Encoded": False,

@@ -6,6 +6,7 @@ Each message ends as exactly one of answered, refused or returned; the first two
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from handler import batch, replies
@@ -27,11 +28,25 @@ class Behind(batch.Returned):
     """A message in front of this one, in its group, goes back; so order is kept."""
 
 
-def deadline(context: Any) -> Callable[[], bool]:
-    """Return what tells that too little of the function's time is left to begin anything."""
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When, by time.monotonic(), too little of the function's time is left to begin anything."""
+
+    end: float
+
+    def __call__(self) -> bool:
+        """Tell whether it is over."""
+        return time.monotonic() >= self.end
+
+    def left(self) -> int:
+        """Return the milliseconds until then: what loading a model may take and still leave time to send."""
+        return round((self.end - time.monotonic()) * 1000)
+
+
+def deadline(context: Any) -> Deadline:
+    """Return when an invocation begins nothing any more."""
     left = context.get_remaining_time_in_millis() / 1000
-    end = time.monotonic() + left - min(RESERVE_SECONDS, left / 2)
-    return lambda: time.monotonic() >= end
+    return Deadline(time.monotonic() + left - min(RESERVE_SECONDS, left / 2))
 
 
 class Exchange:

@@ -154,22 +154,29 @@ def from_object(event: Any, inputs: Sequence[str], outputs: Sequence[str]) -> li
     """Read what names objects to score: EventBridge's "Object Created", S3's own notification, or a job as it is.
 
     A job is {"input": URL, "output": URL} with optional "model" and "version". An event's object is written below the
-    first of `outputs` in S3, under its key below its input prefix. S3's test event gives no job. Raises JobRefused.
+    first of `outputs` in S3, under its key below its input prefix. S3's test event gives no job, nor does a folder that
+    its console makes, which is an empty object with a slash at its end. Raises JobRefused.
     """
     if not isinstance(event, dict):
         raise JobRefused("expected an event of S3 or EventBridge, or a job with input and output")
     if event.get("Event") == "s3:TestEvent":
         return []
     if isinstance(event.get("Records"), list):
-        return [_of_record(record, inputs, outputs) for record in event["Records"]]
+        return [_of_record(record, inputs, outputs) for record in event["Records"] if not _is_folder(record["s3"])]
     if event.get("detail-type") == "Object Created":
         detail = event["detail"]
         found = detail["object"]
+        if _is_folder(detail):
+            return []
         return [_created(detail["bucket"]["name"], found["key"], found, "version-id", inputs, outputs)]
     keys = ("input", "output", "model", "version")
     if not {"input", "output"} <= set(event) <= set(keys) or not all(isinstance(v, str) for v in event.values()):
         raise JobRefused('expected "input" and "output", and perhaps "model" and "version", all strings')
     return [ObjectJob(event["input"], event["output"], event.get("model"), event.get("version"))]
+
+
+def _is_folder(told: Mapping[str, Any]) -> bool:
+    return bool(told["object"]["key"].endswith("/") and not told["object"].get("size"))
 
 
 def _of_record(record: Mapping[str, Any], inputs: Sequence[str], outputs: Sequence[str]) -> ObjectJob:

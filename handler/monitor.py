@@ -1,7 +1,8 @@
 """A window of records → its findings as log lines with metrics: drift by version, quality where truth is known.
 
-Metrics have the dimensions service and model, and Drifted also service alone, which an alarm can name. What is known of
-single features is in the line, not a metric: a metric a feature would be billed for each.
+Metrics have the dimensions service, model and version (a canary's accuracy is not the live one's), and Drifted also
+service alone, which an alarm can name. What is known of single features is in the line, not a metric: a metric a
+feature would be billed for each.
 """
 
 import time
@@ -38,7 +39,7 @@ def watch(runtime: Runtime, event: Mapping[str, Any]) -> Document:
 
     found = look(Store(settings.records, settings.endpoint, PATIENCE), known, start, end)
     for finding in found.findings:
-        runtime.observer.write(_line(runtime, "window", finding.document(), _metrics(finding), ["model"]))
+        runtime.observer.write(_line(runtime, "window", finding.document(), _metrics(finding), ["model", "version"]))
     summary = found.document()
     metrics = {"Drifted": float(len(found.drifted)), "Unreadable": float(found.unreadable + len(found.spoiled))}
     runtime.observer.write(_line(runtime, "windows", summary, metrics, []))

@@ -29,6 +29,8 @@ DIMENSIONS = [["function_name"], ["function_name", "model", "version"]]
 REFUSALS = frozenset({"InvalidRows", "TooLarge", "UnknownModel", "JobRefused", "InputMalformed", "InputMissing"})
 # What only some calls have, by name. A rollout's; see docs/registry-serving.md.
 _MILLISECONDS = {"RefreshTime", "ShadowTime", "ColdStartTime"}
+# The id of the golden rows that a deployment asks: nobody's question, so never recorded (`handler/records.py`).
+DEPLOY_CHECK = "deploy-check"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -57,6 +59,14 @@ class Call:
     def seconds(self) -> float:
         """Since it started."""
         return time.perf_counter() - self.started
+
+
+def direct_call(context: Any) -> Call:
+    """Return the call of a direct invoke: its id is Lambda's, or DEPLOY_CHECK where the client context says so."""
+    left = getattr(context, "get_remaining_time_in_millis", None)
+    custom = getattr(getattr(context, "client_context", None), "custom", None)
+    checks = isinstance(custom, dict) and custom.get("id") == DEPLOY_CHECK
+    return Call("invoke", DEPLOY_CHECK if checks else context.aws_request_id, context.aws_request_id, left=left)
 
 
 def timestamp(seconds: float) -> str:
@@ -130,6 +140,14 @@ class Observer:
             fields |= {"degraded": degraded, "reasons": {label: str(e) for label, e in refreshed.faults.items()}}
         metrics: dict[str, float] = {"Swaps": int("live" in refreshed.moved), "Degraded": int(bool(degraded))}
         level, message = ("WARNING", "model degraded") if degraded else ("INFO", "model refreshed")
+        self._write_line(level, message, fields, metrics)
+
+    def scoring(self, call: Call, fields: dict[str, Any], metrics: dict[str, float]) -> None:
+        """Say how far a call's object is, with what was done since the last such line as metrics."""
+        known = {"id": call.identifier, "model": call.model or "none", "version": call.version or "none"}
+        self._write_line("INFO", "scoring", known | fields, metrics)
+
+    def _write_line(self, level: str, message: str, fields: dict[str, Any], metrics: dict[str, float]) -> None:
         now = time.time()
         head = {"level": level, "message": message, "timestamp": timestamp(now), "service": self.logger.name}
         emf = {"Timestamp": int(now * 1000), "CloudWatchMetrics": self._emf_of(_defined(metrics))}

@@ -21,11 +21,12 @@ gc.enable()
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one event; raises what a retry may mend, and what has nowhere to be refused to."""
-    call = Call("bus", context.aws_request_id, context.aws_request_id)
+    late = deadline(context)
+    call = Call("bus", context.aws_request_id, context.aws_request_id, left=late.left)
     try:
         message = jobs.from_bus(event)
         call.identifier = message.correlation
-        exchange = Exchange([message], _outlets, deadline(context))
+        exchange = Exchange([message], _outlets, late)
         exchange.run(_runtime, call)
         for error in exchange.back.values():
             raise error

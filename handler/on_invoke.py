@@ -6,11 +6,10 @@ import gc
 gc.disable()
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 from handler import batch, jobs, runtime, snapshot
-from handler.observe import Call
+from handler.observe import Call, direct_call
 from model.codec import json_rows
 from model.errors import ModelError
 
@@ -22,11 +21,11 @@ gc.enable()
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer {"model": "iris", "instances": [...]} or a batch of Step Functions; raises `model.errors` by name."""
-    call = Call("invoke", context.aws_request_id, context.aws_request_id)
+    call = direct_call(context)
     try:
         if jobs.is_batch(event):
             return batch.items(event, _runtime, call)
-        return _answer(jobs.from_invoke(event), call, getattr(context, "get_remaining_time_in_millis", None))
+        return _answer(jobs.from_invoke(event), call)
     except ModelError as error:
         call.error = type(error).__name__
         raise
@@ -34,8 +33,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         _runtime.observer.finish(call)
 
 
-def _answer(job: jobs.Job, call: Call, left: Callable[[], int] | None) -> dict[str, Any]:
-    scorer = _runtime.registry.scorer(job.model, job.version, call.identifier, left)
+def _answer(job: jobs.Job, call: Call) -> dict[str, Any]:
+    scorer = _runtime.registry.scorer(job.model, job.version, call.identifier, call.left)
     call.model, call.version = scorer.manifest.name, scorer.manifest.version
     request = json_rows.convert(job.request, scorer.schema)
     call.rows = len(request.rows)

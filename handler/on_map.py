@@ -19,7 +19,7 @@ gc.enable()
 
 def handler(event: dict[str, Any], context: Any) -> Any:
     """Answer what `infra/bulk.asl.json` passes on; an error is raised by its name, which its Retry and Catch match."""
-    call = Call("map", context.aws_request_id, context.aws_request_id)
+    call = Call("map", context.aws_request_id, context.aws_request_id, left=context.get_remaining_time_in_millis)
     try:
         return take(steps.from_event(event), _runtime, call, lambda: context.get_remaining_time_in_millis() / 1000)
     except Exception as error:

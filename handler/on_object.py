@@ -22,7 +22,7 @@ gc.enable()
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer {"objects": [outcome, …]}; an error is raised by its name, and the event's own retry and dead-letter queue
     take it from there. Objects of the event that are done already are answered from their manifests then."""
-    call = Call("object", context.aws_request_id, context.aws_request_id)
+    call = Call("object", context.aws_request_id, context.aws_request_id, left=context.get_remaining_time_in_millis)
     settings = _runtime.settings
     try:
         found = jobs.from_object(event, settings.bulk_inputs, settings.bulk_outputs)

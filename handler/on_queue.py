@@ -22,10 +22,11 @@ gc.enable()
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer with `batchItemFailures`, and beside it with what has no destination: "results" and "refused"."""
-    call = Call("queue", context.aws_request_id, context.aws_request_id)
+    late = deadline(context)
+    call = Call("queue", context.aws_request_id, context.aws_request_id, left=late.left)
     try:
         messages = jobs.from_queue(event, _runtime.settings.max_body_bytes)
-        exchange = Exchange(messages, _outlets, deadline(context))
+        exchange = Exchange(messages, _outlets, late)
         exchange.run(_runtime, call)
         back = [{"itemIdentifier": messages[i].identifier} for i in sorted(exchange.back)]
         return {"batchItemFailures": back, **exchange.beside()}

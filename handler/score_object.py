@@ -1,22 +1,18 @@
-"""One job of an object: its scorer, its progress in the log and the metrics, its answer."""
+"""One job of an object: its scorer, its hand-over, its answer."""
 
-import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from handler.observe import Call
+from handler.progress_lines import ProgressLines
 from handler.runtime import Runtime
 from model.bulk.job import Job, permit
 from model.errors import OutOfTime
 
-if TYPE_CHECKING:
-    from model.bulk.progress import Progress
-
 # The state machine takes over what does not fit: given the job, it says what became of it.
 HandOver = Callable[[Job], dict[str, Any]]
-LINE_SECONDS = 10.0
 
 
 def score_object(
@@ -33,11 +29,11 @@ def score_object(
 
     settings = runtime.settings
     permit(job, settings.bulk_inputs, settings.bulk_outputs)
-    scorer = runtime.registry.scorer(job.model, job.model_version)
+    scorer = runtime.registry.scorer(job.model, job.model_version, left=call.left)
     call.model, call.version = scorer.manifest.name, scorer.manifest.version
-    tell = progress_lines(runtime, job.input)
     try:
-        outcome = run(Objects(settings.endpoint), job, scorer, progress=tell, deadline=Deadline(seconds_left))
+        with ProgressLines(runtime, call, job.input) as tell:
+            outcome = run(Objects(settings.endpoint), job, scorer, progress=tell, deadline=Deadline(seconds_left))
     except OutOfTime:
         if hand_over is None:
             raise
@@ -64,17 +60,3 @@ def successor(runtime: Runtime) -> HandOver | None:
         return start_machine.start(job, machine)
 
     return hand_over
-
-
-def progress_lines(runtime: Runtime, url: str) -> "Callable[[Progress], None]":
-    """Return what is told of a part's progress and logs a line of it now and then."""
-    told = [time.monotonic()]
-
-    def tell(progress: "Progress") -> None:
-        if time.monotonic() - told[0] >= LINE_SECONDS:
-            told[0] = time.monotonic()
-            share = round(progress.done / max(progress.total, 1), 3)
-            known = {"share": share, "rows": progress.rows, "bad_rows": progress.errors, "input": url}
-            runtime.observer.logger.info("scoring", extra={"fields": {**known, "seconds_left": progress.remaining}})
-
-    return tell

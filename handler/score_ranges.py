@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from handler.observe import Call
+from handler.progress_lines import ProgressLines
 from handler.runtime import Runtime
-from handler.score_object import progress_lines
 from handler.steps import Begin, Finish, Score
 from model.bulk.job import Job, permit
 from model.errors import JobRefused
@@ -53,9 +53,9 @@ def _score(step: Score, runtime: Runtime, call: Call, seconds_left: Callable[[],
     ledger = _ledger(runtime, step.run)
     made = _allowed(ledger.plan(), runtime)
     scorer = _scorer(runtime, call, made.model, made.model_version)
-    tell, deadline = progress_lines(runtime, made.input.url), Deadline(seconds_left)
     piece = Range(step.range.index, step.range.start, step.range.end)
-    part = steps.score(ledger, made, piece, scorer, progress=tell, deadline=deadline)
+    with ProgressLines(runtime, call, made.input.url) as tell:
+        part = steps.score(ledger, made, piece, scorer, progress=tell, deadline=Deadline(seconds_left))
     call.rows = part.rows
     return {"index": part.index, "rows": part.rows, "errors": part.errors, "digest": part.digest}
 
@@ -75,7 +75,7 @@ def _finish(step: Finish, runtime: Runtime, call: Call) -> dict[str, Any]:
 
 
 def _scorer(runtime: Runtime, call: Call, name: str | None, version: str | None) -> Scorer:
-    scorer = runtime.registry.scorer(name, version)
+    scorer = runtime.registry.scorer(name, version, left=call.left)
     call.model, call.version = scorer.manifest.name, scorer.manifest.version
     return scorer
 

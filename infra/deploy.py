@@ -39,14 +39,15 @@ def overrides(stack: Mapping[str, Any], more: Sequence[str], known: Mapping[str,
     return merged
 
 
-def explain(stack: Mapping[str, Any], parameters: Mapping[str, str]) -> str:
+def explain(stack: Mapping[str, Any], parameters: Mapping[str, str], *, ask: bool = True) -> str:
     """What a deployment will do, in words."""
     kind = parameters.get("DeploymentType", "AllAtOnce")
     moved = "the alias moves at once" if kind == "AllAtOnce" else f"the alias moves by {kind}; an alarm takes it back"
     given = " ".join(f"{name}={value}" for name, value in parameters.items())
+    said = "shows the changes; nothing happens before you say yes" if ask else "makes the changes; nobody is asked"
     lines = [
         f"Stack {stack['stack_name']} from {BUILT}, by CloudFormation, with {given}.",
-        "  1. SAM uploads code and layers to its bucket and shows the changes; nothing happens before you say yes.",
+        f"  1. SAM uploads code and layers to its bucket and {said}.",
         "  2. What changed is published as a new version of each function. The alias live still points to the old one.",
         "  3. DeployHookFunction asks the new version the golden rows of every model. A wrong answer ends it here.",
         f"  4. Then {moved}. What fails is rolled back by CloudFormation, functions, models and settings together.",
@@ -72,9 +73,16 @@ def destroy(stack: Mapping[str, Any], template: Mapping[str, Any]) -> int:
     """Run `sam delete` if its name is typed again, and return its exit status."""
     name = stack["stack_name"]
     print(f"This deletes the stack {name}: API, functions, versions, queues with their messages, logs, alarms.")
-    print(f"These stay with what is in them, and are yours to delete: {', '.join(kept(template))}.")
+    print(
+        f"Where the stack has them, these buckets stay with their data, yours to delete: {', '.join(kept(template))}."
+    )
     print("The bucket of the models, if they are on S3, is not part of the stack and stays, too.")
-    if input(f"Type {name} to go on: ").strip() != name:
+    try:
+        typed = input(f"Type {name} to go on: ").strip()
+    except EOFError:  # no terminal: nobody can have meant it
+        typed = ""
+        print()
+    if typed != name:
         print("Nothing was deleted.")
         return 1
     return _run(["sam", "delete", "--stack-name", name, "--no-prompts"])
@@ -102,7 +110,7 @@ def main() -> None:
     if options.action == "destroy":
         sys.exit(destroy(stack, template))
     parameters = overrides(stack, options.parameters, template["Parameters"])
-    print(explain(stack, parameters), flush=True)
+    print(explain(stack, parameters, ask=not options.yes), flush=True)
     sys.exit(deploy(options.environment, parameters, ask=not options.yes))
 
 

@@ -18,7 +18,7 @@ from infra.target import ARCHITECTURES, LIMIT, require_python
 
 WHOLE = Flavour("joblib", ("serve", "joblib", "onnx", "frame", "bulk", "local"), frozenset({"sklearn"}), LIMIT)
 # What a function leaves behind and the server is.
-SERVER = ("handler/__main__.py", "handler/server.py")
+SERVER = ("handler/__main__.py", "handler/server.py", "handler/local.py")
 
 
 def main() -> None:

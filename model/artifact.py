@@ -27,8 +27,8 @@ class Policy:
     threads: int = 1
 
 
-def _anything(engine: EngineName, size: int) -> None:
-    del engine, size
+def _anything(manifest: Manifest, engine: EngineName, size: int) -> None:
+    del manifest, engine, size
 
 
 def read_manifest(store: Store, name: str, version: str, policy: Policy, labelled: str | None = None) -> Manifest:
@@ -54,21 +54,25 @@ def open_artifact(
     policy: Policy,
     labelled: str | None = None,
     *,
-    admit: Callable[[EngineName, int], None] = _anything,
+    admit: Callable[[Manifest, EngineName, int], None] = _anything,
     scratch: Path | None = None,
 ) -> Scorer:
     """Return a scorer that has just given its golden answers.
 
-    No byte of a file is interpreted before its sha256 is the manifest's. `admit` is told of the engine and the bytes of
-    its files before they are loaded, and may raise; parts of large files are kept in `scratch` when the time is up.
-    Raises the errors of `read_manifest`.
+    No byte of a file is interpreted before its sha256 is the manifest's. `admit` is told of the manifest, the engine
+    and the bytes of its files before they are loaded, and may raise; parts of large files are kept in `scratch` when
+    the time is up. Raises the errors of `read_manifest`.
     """
     manifest = read_manifest(store, name, version, policy, labelled)
     engine = available(manifest, policy.engines)
     policy.trust.check_engine(f"{name}/{version}", engine, remote=store.remote)
     digests = {file: _expected(manifest, file) for file in (*files_of(manifest, engine), golden.FILE)}
     files = fetch.files(
-        store, f"{name}/{version}", digests, partial(admit, engine), fetch.scratch() if scratch is None else scratch
+        store,
+        f"{name}/{version}",
+        digests,
+        partial(admit, manifest, engine),
+        fetch.scratch() if scratch is None else scratch,
     )
     loaded = load_engine(engine, manifest, files, policy.version_mismatch, policy.threads)
     scorer = Scorer(manifest, loaded, engine)

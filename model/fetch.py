@@ -4,8 +4,11 @@ What has arrived when the time is up is kept in /tmp under the digest of its fil
 there. Kept parts are only a saving: the sha256 of the whole decides, and parts that do not give it are thrown away.
 """
 
+import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,8 @@ from model.store import Store, translated
 # What S3's own guide advises for ranged reads is 8 to 16 MB, several at once: a connection is slower than the function.
 PART = 8 * 1024 * 1024
 AT_ONCE = 6
+# Parts that nobody came back for: their version is no longer wanted, or its model no longer asked for.
+STALE_SECONDS = 3600.0
 _EMPTY = digest(b"")
 Admit = Callable[[int], None]
 
@@ -50,7 +55,7 @@ def files(store: Store, artifact: str, digests: Mapping[str, str], admit: Admit,
             kept.write(wanted.values())
             error.progress = True
         raise
-    kept.clear()
+    kept.clear(wanted.values())
     return {file: each.whole() for file, each in wanted.items()}
 
 
@@ -77,45 +82,70 @@ class Parts:
 
 
 class Kept:
-    """Parts on disk: one file each, <hash>.<size of all>.<number>; of one artifact at a time."""
+    """Parts on disk: one file each, <hash>.<size of all>.<number>.
+
+    Several artifacts may be on their way at the same time, so each leaves the parts of the others alone until they are
+    stale, or there is no room. Another process may share the folder: what it takes away was only a saving.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def read(self, parts: Parts) -> None:
         """Give back what was kept of a file."""
-        if not self._folder.is_dir():
-            return
-        for path in self._folder.glob(f"{_stem(parts)}.*.*"):
+        for path in self._paths(f"{_stem(parts)}.*.*"):
             size, number = map(int, path.name.split(".")[1:])
-            content = path.read_bytes()
-            parts.size = size
-            if len(content) == parts.length(number):
-                parts.arrived[number] = content
+            with suppress(OSError):
+                content = path.read_bytes()
+                parts.size = size
+                if len(content) == parts.length(number):
+                    parts.arrived[number] = content
 
     def write(self, files: Iterable[Parts]) -> None:
-        """Keep what has arrived, and nothing else; raises ArtifactUnavailable when the disk is full."""
+        """Keep what has arrived; raises ArtifactUnavailable when the disk is full even without the parts of others."""
         mine = {
             f"{_stem(parts)}.{parts.size}.{number}": content
             for parts in files
             for number, content in parts.arrived.items()
         }
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            for path in self._folder.iterdir():
-                if path.name not in mine:
-                    path.unlink(missing_ok=True)
-            for name, content in mine.items():
-                if not (self._folder / name).exists():
-                    (self._folder / name).write_bytes(content)
-        except OSError as error:
-            self.clear()
-            raise ArtifactUnavailable(f"what has arrived cannot be kept: {error.strerror}") from error
+            self._put(mine)
+        except OSError:
+            self._remove(path for path in self._paths() if path.name not in mine)
+            try:
+                self._put(mine)
+            except OSError as error:
+                self._remove(self._paths())
+                raise ArtifactUnavailable(f"what has arrived cannot be kept: {error.strerror}") from error
+        self._remove(self._stale())
 
-    def clear(self) -> None:
-        """Keep nothing."""
-        if self._folder.is_dir():
-            for path in self._folder.iterdir():
+    def clear(self, files: Iterable[Parts]) -> None:
+        """Keep nothing of these files."""
+        for parts in files:
+            self._remove(self._paths(f"{_stem(parts)}.*.*"))
+        self._remove(self._stale())
+
+    def _put(self, contents: Mapping[str, Any]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            if not (self._folder / name).exists():
+                scratch = self._folder / f".{name}.{os.getpid()}"  # whoever is killed here leaves no half part
+                scratch.write_bytes(content)
+                scratch.replace(self._folder / name)
+
+    def _paths(self, pattern: str = "*") -> list[Path]:
+        return list(self._folder.glob(pattern)) if self._folder.is_dir() else []
+
+    def _stale(self) -> Iterator[Path]:
+        oldest = time.time() - STALE_SECONDS
+        for path in self._paths():
+            with suppress(OSError):
+                if path.stat().st_mtime < oldest:
+                    yield path
+
+    def _remove(self, paths: Iterable[Path]) -> None:
+        for path in paths:
+            with suppress(OSError):
                 path.unlink(missing_ok=True)
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model.artifact import Policy, open_artifact
-from model.cache import Cache, Kept, Key, size_of
+from model.cache import Cache, Kept, Key, growth
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactIncompatible
-from model.manifest import EngineName
+from model.manifest import EngineName, Manifest
 from model.scorer import Scorer
 from model.store import Store
 
@@ -103,10 +103,11 @@ class Loader:
     def _open(self, key: Key, labelled: str | None) -> Kept:
         size = 0
 
-        def admit(engine: EngineName, file_bytes: int) -> None:
+        def admit(manifest: Manifest, engine: EngineName, file_bytes: int) -> None:
             nonlocal size
-            size = size_of(engine, file_bytes)
-            self.cache.make_room(key, size)
+            grows = growth(manifest, engine)
+            size = int(file_bytes * grows.stays)
+            self.cache.make_room(key, int(file_bytes * grows.loading))
 
         try:
             scorer = open_artifact(self._store, *key, self._policy, labelled, admit=admit, scratch=self._scratch)

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from model.errors import PublishingRefused
 from model.registry import Registry
 from model.shelf import Shelf
 
@@ -10,9 +11,14 @@ LOCAL = "artifacts"
 
 
 def store_at(place: str | None) -> Shelf:
-    """Return the store at a folder or URL; MODEL_STORE, then ./artifacts, where none is named."""
+    """Return the store at a folder or URL; MODEL_STORE, then ./artifacts, where none is named.
+
+    Raises PublishingRefused.
+    """
     place = place or os.environ.get("MODEL_STORE") or LOCAL
     url = place if "://" in place else Path(place).absolute().as_uri()
+    if not url.startswith(("file:///", "s3://")):
+        raise PublishingRefused(f"no store can be at {url}: expected a folder, file:///folder or s3://bucket/prefix")
     return Shelf(url, os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"))
 
 

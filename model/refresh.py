@@ -12,7 +12,7 @@ from typing import get_args
 from model import labels
 from model.errors import ArtifactCorrupt, ArtifactError, ArtifactMissing, PredictionFailed, UnknownModel
 from model.labels import Label, Labels, Share, Target
-from model.loader import Loader, bare, wait
+from model.loader import RETRY_SECONDS, Loader, bare, wait
 from model.routing import NO_FAULTS, Route, bound
 from model.scorer import Scorer
 from model.shadow import Shadow
@@ -205,6 +205,8 @@ class Refresh:
             return wait(watch.error, every) if watch.error else 0.0
         if any(getattr(error, "progress", False) for error in watch.route.faults.values()):
             return 0.0
+        if every == math.inf and any(error.retryable for error in watch.route.faults.values()):
+            return RETRY_SECONDS  # never again is for what is well: a canary that the store held back still comes
         return every
 
     def _tell(self, watch: Watch, old: Route | None, seconds: float) -> None:

@@ -37,7 +37,7 @@ def _ignore(_: object) -> None:
 class Registry:
     """The models of one store. `default` answers when the caller names none; alone in its store a model needs none.
 
-    `memory` bounds what the versions take, bytes.
+    `memory` bounds what the versions take, and what one needs while it is loaded, bytes.
     """
 
     def __init__(

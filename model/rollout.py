@@ -11,12 +11,14 @@ from model import label_file, moves
 from model.artifact import Policy, open_artifact, read_manifest, verified
 from model.compatible import breaks
 from model.engine import LIBRARIES, available
-from model.errors import ArtifactUntrusted, PublishingRefused
+from model.errors import ArtifactError, ArtifactUnavailable, ArtifactUntrusted, PublishingRefused
 from model.label_file import Mover
 from model.labels import Label, Labels, Share, Target
 from model.manifest import FILE, EngineName, Manifest, digest
 from model.shelf import Shelf
 from model.store import Store
+
+_UNREADABLE = "the live version cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,9 @@ def promote(
     found = verify(shelf, name, version, policy or Policy())
     breaking = _breaking(shelf, reading.labels, found.manifest)
     if breaking and not force:
+        what = "cannot be compared with" if breaking[0].startswith(_UNREADABLE) else "would break"
         raise PublishingRefused(
-            f"{name}/{version} would break what is live: {'; '.join(breaking)}. --force moves the label all the same"
+            f"{name}/{version} {what} what is live: {'; '.join(breaking)}. --force moves the label all the same"
         )
     target = Target(version, found.digest) if share is None else Share(version, found.digest, share)
     before: Target | None = getattr(reading.labels, label)
@@ -145,7 +148,13 @@ def _breaking(shelf: Shelf, labels: Labels, new: Manifest) -> tuple[str, ...]:
     live = _live(shelf, labels, new.name)
     if live is None or live == new.version:
         return ()
-    return breaks(read_manifest(shelf, new.name, live, Policy(), labels.manifest(live)), new)
+    try:
+        before = read_manifest(shelf, new.name, live, Policy(), labels.manifest(live))
+    except ArtifactUnavailable:
+        raise
+    except ArtifactError as error:  # whoever repairs a damaged live version by promoting another must not be held up
+        return (f"{_UNREADABLE}: {error}",)
+    return breaks(before, new)
 
 
 def _live(shelf: Shelf, labels: Labels, name: str) -> str | None:

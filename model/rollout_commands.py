@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
 from model.artifact import Policy
-from model.errors import PublishingRefused
+from model.errors import PublishingRefused, UnknownModel
 from model.labels import Label
 from model.place import locate, store_at
 from model.trust import Trust
@@ -136,6 +136,8 @@ def prune(
     from model.label_file import Mover  # noqa: PLC0415
 
     shelf, now, hours = store_at(store), datetime.now(UTC), timedelta(hours=grace)
+    if name is not None and not shelf.entries(f"{name}/"):
+        raise UnknownModel(f"no model is called {name!r}")
     plans = [pruning.plan(shelf, model, now, keep, hours) for model in ([name] if name else shelf.names())]
     plans = [doomed for doomed in plans if doomed.versions or doomed.unfinished]
     for doomed in plans:

@@ -179,4 +179,6 @@ def translated(key: str, verb: str = "read") -> Iterator[None]:
     except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
         raise ArtifactUnavailable(f"{key} cannot be {verb}: access denied") from error
     except (BaseError, OSError) as error:
+        if "<Code>NoSuchBucket</Code>" in str(error):  # in a listing; of a single object it is not found, as any other
+            raise ArtifactUnavailable(f"{key} cannot be {verb}: there is no such bucket") from error
         raise ArtifactUnavailable(f"{key} cannot be {verb}: {type(error).__name__}") from error

@@ -42,7 +42,7 @@ class Fault:
 
 
 class FaultyS3(ThreadingHTTPServer):
-    """Forwards to `target`; `seen` has the method and path of every request."""
+    """Forwards to `target`; `seen` has the method and path of every request, `struck` the file that each fault met."""
 
     daemon_threads = True
 
@@ -51,6 +51,7 @@ class FaultyS3(ThreadingHTTPServer):
         self.target = urlsplit(target).netloc
         self.faults: list[Fault] = []
         self.seen: list[tuple[str, str, int]] = []
+        self.struck: list[tuple[Kind, str]] = []
         self.lock = threading.Lock()
 
     @property
@@ -69,6 +70,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         with self.server.lock:
             fault = next((fault for fault in self.server.faults if fault.strikes(self.path)), None)
+            if fault is not None:
+                self.server.struck.append((fault.kind, urlsplit(self.path).path.rsplit("/", 1)[-1]))
         if fault is not None and fault.kind == "slow":
             time.sleep(fault.seconds)
         if fault is not None and fault.kind == "refused":

@@ -97,6 +97,13 @@ class Site:
         app = create_app(self.started.registry, self.started.settings, self.started.observer)
         return TestClient(app, raise_server_exceptions=False)
 
+    def forget(self) -> None:
+        """Let what no label names leave the service's memory, as others do that need the room."""
+        assert self.started is not None
+        cache = self.started.registry._loader.cache
+        for key in set(cache._kept) - cache._labelled():
+            del cache._kept[key]
+
     def later(self, seconds: float = 60.0) -> None:
         self.clock.now += seconds
 

@@ -127,6 +127,16 @@ def test_bad_rows_of_json_lines(tmp_path: Path, iris: Scorer) -> None:
     assert found[2][2] == "missing, expected a number"
 
 
+def test_a_line_that_is_not_utf_8_is_a_bad_row_whatever_else_is_in_its_chunk(tmp_path: Path, iris: Scorer) -> None:
+    """In a column that is carried through, too: the output would be no JSON, and another bad row raised what it met."""
+    line = b'{"sepal_length":1,"sepal_width":2,"petal_length":3,"petal_width":4,"note":"%s"}\n'
+    for others in (b"", b"{}\n"):
+        wanted = job(tmp_path, "rows.jsonl", line % "é".encode() + line % b"\xff" + others)
+        outcome = run(Objects(), wanted, iris)
+        assert answer(outcome)["note"].tolist() == ["é"]
+        assert bad_rows(outcome)[0] == (2, None, "expected UTF-8")
+
+
 def test_bad_rows_of_parquet(tmp_path: Path, iris: Scorer) -> None:
     data = frame(30)
     data.loc[4, "sepal_width"] = None

@@ -9,6 +9,12 @@ def test_the_table_in_the_document_is_computed() -> None:
     assert table() in (ROOT / "docs" / "bulk.md").read_text()
 
 
+def test_the_readme_states_them_too() -> None:
+    text = (ROOT / "README.md").read_text()
+    for way, rows in ((requests, 10**6), (one_function, 10**6), (machine, 10**9)):
+        assert f"| {way(rows) / rows * 10**6:.4f}" in text
+
+
 def test_the_figures_that_the_document_states_are_the_ones_computed_with() -> None:
     text = (ROOT / "docs" / "bulk.md").read_text()
     assert f"rows of {ROW_BYTES} bytes, {ROWS_A_SECOND:,} rows a second" in text

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -236,6 +237,32 @@ def test_a_tolerated_failure_is_listed_and_looks_like_nothing_whole(name: str, b
     whole = again.finish(ledger)
     assert (whole.state, whole.result and whole.result.rows) == ("committed", ROWS - 1)
     assert not [url for url in again.place.listed() if "run-1" in url or "/_partial" in url]
+
+
+def test_errors_of_ranges_are_put_together_in_bounded_memory(tmp_path: Path, iris: Scorer) -> None:
+    """Where each row is bad in each field, the error files are many times the object."""
+    data = frame(ROWS).astype({"petal_width": object})
+    data.loc[ROWS - 5, "petal_width"] = "wide"
+    place = Place(tmp_path.as_uri(), Objects())  # moto would hold it in this process
+    case = Run(place, place.put("rows.csv", content(data, "rows.csv")), iris)
+    ledger, made = case.begin()
+    case.score(ledger)
+    last = ledger.entries()[0][made.ranges[-1].index]
+    assert last.errors_url is not None
+    many = 300_000
+    writer = case.place.objects.writer(last.errors_url)
+    writer.write(case.place.objects.get(last.errors_url) * many)
+    writer.close()
+    tracemalloc.start()
+    outcome = case.finish(ledger)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert outcome.result is not None
+    assert outcome.result.errors_url is not None
+    found = case.place.objects.get(outcome.result.errors_url)
+    assert (found.count(b"\n"), len(found) > 20_000_000, peak < 60_000_000) == (many, True, True), peak
+    assert set(found.splitlines()) == {found[: found.index(b"\n")]}
+    assert json.loads(found[: found.index(b"\n")])["line"] == ROWS - 3
 
 
 def others_of(made: Plan, *missing: int) -> list[int]:

@@ -67,7 +67,9 @@ class Models:
         manifest = Manifest(1, "m", "1", "regression", "Fake", "joblib", "array", features, outputs, {}, {}, "now")
         self.known = Scorer(manifest, engine or Engine())
 
-    def scorer(self, name: str | None = None, version: str | None = None, key: str | None = None) -> Scorer:
+    def scorer(
+        self, name: str | None = None, version: str | None = None, key: str | None = None, left: Any = None
+    ) -> Scorer:
         if name == "down":
             raise ArtifactUnavailable("the store did not answer")
         if name == "bug":

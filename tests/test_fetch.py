@@ -1,5 +1,8 @@
 """Files in parts: each part asked once, the whole verified, what was kept checked again."""
 
+import errno
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +64,81 @@ def test_a_manifests_words_name_no_file_on_the_disk(tmp_path: Path) -> None:
     again = fetch.Parts(parts.key, parts.digest)
     kept.read(again)
     assert again.arrived == {0: b"abc"}
+
+
+def test_two_versions_that_arrive_by_turns_both_arrive(store: ServingStore, site: Site, tmp_path: Path) -> None:
+    """Requests for two models, each with a new version that no single request has the time to fetch."""
+    site.put("1.1.0/other", CONTENT[::-1])
+    wanted = {"large": CONTENT, "other": CONTENT[::-1]}
+    for turn in range(40):
+        file, content = list(wanted.items())[turn % len(wanted)]
+        site.proxy.faults = [Fault("slow", file, seconds=1, after=5)]
+        with store.within(0.4):
+            try:
+                assert read(store, tmp_path, **{file: content}) == {file: content}
+            except ArtifactUnavailable:
+                continue
+        del wanted[file]
+        if not wanted:
+            break
+    assert not wanted
+    assert not list(tmp_path.iterdir())
+
+
+def arrived(key: str, **parts: bytes) -> fetch.Parts:
+    """A file of which some parts are here, by p<number>."""
+    return fetch.Parts(key, digest(key.encode()), 3_000, {int(name[1:]): content for name, content in parts.items()})
+
+
+def test_parts_that_nobody_came_back_for_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "PART", 1_000)
+    kept = fetch.Kept(tmp_path)
+    kept.write([arrived("a/1/x", p0=b"a" * 1_000)])
+    (old,) = tmp_path.iterdir()
+    kept.write([arrived("b/1/x", p0=b"b" * 1_000)])
+    assert old.exists()
+    long_ago = time.time() - fetch.STALE_SECONDS - 1
+    os.utime(old, (long_ago, long_ago))
+    kept.write([arrived("b/1/x", p0=b"b" * 1_000, p1=b"c" * 1_000)])
+    assert not old.exists()
+    again = fetch.Parts("b/1/x", digest(b"b/1/x"))
+    kept.read(again)
+    assert again.arrived == {0: b"b" * 1_000, 1: b"c" * 1_000}
+
+
+def test_on_a_full_disk_the_parts_of_others_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "PART", 1_000)
+    kept = fetch.Kept(tmp_path)
+    kept.write([arrived("a/1/x", p0=b"a" * 1_000)])
+    write = Path.write_bytes
+
+    def two_thousand(path: Path, content: bytes) -> int:
+        if sum(file.stat().st_size for file in tmp_path.iterdir()) + len(content) > 2_000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", two_thousand)
+    kept.write([arrived("b/1/x", p0=b"b" * 1_000, p1=b"c" * 1_000)])
+    assert sorted(path.read_bytes()[:1] for path in tmp_path.iterdir()) == [b"b", b"c"]
+    with pytest.raises(ArtifactUnavailable, match="No space left on device"):
+        kept.write([arrived("c/1/x", p0=b"d" * 1_000, p1=b"e" * 1_000, p2=b"f" * 1_000)])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_part_that_another_process_takes_away_is_only_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "PART", 1_000)
+    kept = fetch.Kept(tmp_path)
+    kept.write([arrived("a/1/x", p0=b"a" * 1_000, p1=b"b" * 1_000)])
+    gone = next(path for path in tmp_path.iterdir() if path.name.endswith(".0"))
+    read_bytes = Path.read_bytes
+
+    def late(path: Path) -> bytes:
+        gone.unlink(missing_ok=True)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", late)
+    again = fetch.Parts("a/1/x", digest(b"a/1/x"))
+    kept.read(again)
+    assert again.arrived == {1: b"b" * 1_000}

@@ -1,6 +1,7 @@
 """The deploy hook through botocore: a Lambda and a CodeDeploy of this machine, the real functions behind them."""
 
 import asyncio
+import base64
 import importlib
 import json
 import shutil
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
 
@@ -46,10 +48,14 @@ class Aws(HTTPServer):
         states = self.states.get(arn, [])
         return {"State": states.pop(0) if states else "Active", "LastUpdateStatus": "Successful"}
 
-    def call(self, arn: str, payload: Any) -> tuple[Any, bool]:
+    def call(self, arn: str, payload: Any, client: str | None) -> tuple[Any, bool]:
         self.invoked.append((arn, payload))
+        context = Context()
+        if client is not None:  # as the runtime client hands it to the handler
+            given = json.loads(base64.b64decode(client))
+            context.client_context = SimpleNamespace(custom=given["custom"])  # type: ignore[attr-defined]
         try:
-            return self.functions[arn](payload, Context()), False
+            return self.functions[arn](payload, context), False
         except Exception as error:
             return {"errorType": type(error).__name__, "errorMessage": "6.123456"}, True
 
@@ -66,7 +72,8 @@ class _Answer(BaseHTTPRequestHandler):
             assert self.headers["x-amz-target"].endswith(".PutLifecycleEventHookExecutionStatus")
             self.server.reports.append(body)
             return self._send({"lifecycleEventHookExecutionId": "hook-1"})
-        answer, failed = self.server.call(unquote(self.path).split("/functions/")[1].split("/")[0], body)
+        arn = unquote(self.path).split("/functions/")[1].split("/")[0]
+        answer, failed = self.server.call(arn, body, self.headers["x-amz-client-context"])
         return self._send(answer, **({"X-Amz-Function-Error": "Unhandled"} if failed else {}))
 
     def _send(self, document: Any, **headers: str) -> None:
@@ -140,6 +147,22 @@ def test_golden_rows_of_each_model_pass_through_both_entry_points(aws: Aws) -> N
     assert reported(aws) == "Succeeded"
     assert {arn for arn, _ in aws.invoked} == set(VERSIONS.values())
     assert len(aws.invoked[1][1]["instances"]) == 16
+
+
+@pytest.fixture
+def recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MODEL_RECORD_SHARE", "1")
+
+
+@pytest.mark.usefixtures("recording")
+def test_golden_rows_are_not_recorded_for_they_would_be_drift(aws: Aws, log_lines: LogLines) -> None:
+    assert run()["status"] == "Succeeded"
+    lines = log_lines()
+    assert [line["id"] for line in lines if line["message"] == "request"] == ["deploy-check"] * 4
+    assert not [line for line in lines if line["message"] == "prediction"]
+    asked = {"model": "iris", "instances": [[6.1, 2.8, 4.7, 1.2]]}
+    aws.functions[VERSIONS["MODEL_DEPLOY_INVOKE"]](asked, Context())  # anybody else's call is
+    assert [line["id"] for line in log_lines() if line["message"] == "prediction"] == [Context().aws_request_id]
 
 
 def test_a_snapshot_is_waited_for(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:

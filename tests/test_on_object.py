@@ -1,6 +1,8 @@
 """The object edge on moto's S3: events as AWS sends them, deliveries as they happen, a store that fails."""
 
+import importlib
 import json
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +19,7 @@ from handler.observe import Call
 from handler.score_object import score_object
 from handler.settings import Settings, SettingsError
 from model.bulk.job import Job
-from model.errors import AccessDenied, InputMissing, JobRefused, OutOfTime, StoreUnavailable
+from model.errors import AccessDenied, InputMissing, JobRefused, ModelError, OutOfTime, StoreUnavailable
 from tests import faulty_s3
 from tests.bulk_inputs import content, frame, read
 from tests.conftest import BUCKET, ROOT, LogLines
@@ -200,6 +202,57 @@ def test_what_a_failing_store_means(
     assert not [key for key in listed(s3) if key.endswith("_manifest.json")]
 
 
+@pytest.mark.parametrize(
+    ("what", "fault", "times", "states"),
+    [
+        ("PUT .*_manifest", "lost", 1, ["committed", "already-committed"]),
+        ("PUT .*_manifest", "lost", 9, ["committed", "already-committed"]),
+        ("(PUT|GET) .*_manifest", "lost", 99, ["StoreUnavailable", "already-committed"]),
+        ("PUT .*_manifest", (503, "SlowDown"), 99, ["StoreUnavailable", "committed"]),
+        ("PUT .*_manifest", (409, "ConditionalRequestConflict"), 1, ["StoreUnavailable", "committed"]),
+        ("POST .*delete", (503, "SlowDown"), 99, ["StoreUnavailable", "already-committed"]),
+        ("GET .*list-type", (403, "AccessDenied"), 1, ["AccessDenied", "already-committed"]),
+    ],
+)
+def test_a_fault_while_it_commits_never_takes_the_rows_of_a_manifest(
+    what: str, fault: Any, times: int, states: list[str], service: Service, s3: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was heard of the commit: once a manifest is there, so are its parts, and the next delivery says so."""
+    monkeypatch.setattr("model.bulk.objects._RETRIES", 1)
+    event = created(KEY, put(s3))
+    left, begun = [times], []
+
+    def fail(method: str, path: str) -> Any:
+        begun.extend([True] if method == "PUT" and "_manifest" in path else [])
+        strikes = bool(begun) and left[0] > 0 and re.match(what, f"{method} {path}") is not None
+        left[0] -= strikes
+        return fault if strikes else None
+
+    s3.put_object(Bucket=BUCKET, Key=listed_folder(event) + "attempt-killed/part-00000.csv", Body=b"left")
+    found = []
+    with faulty_s3.faulty(s3.meta.endpoint_url, fail) as address:
+        try:
+            found += service(event, AWS_ENDPOINT_URL=address)
+        except ModelError as error:
+            found.append({"state": type(error).__name__})
+    (again,) = service(event)
+    assert [found[0]["state"], again["state"]] == states
+    rows = read(body(s3, again["output"][0]), KEY)
+    assert len(rows) == again["rows"] == 500
+    if states[0] == "committed" or states[1] == "committed":
+        assert len(listed(s3)) == 2  # the manifest and its part: what the killed attempt had left is gone
+
+
+def listed_folder(event: Any) -> str:
+    found = event["detail"]["object"]
+    return f"out/{found['key'].removeprefix('in/')}/{found['etag']}/"
+
+
+def body(s3: Any, url: str) -> bytes:
+    content: bytes = s3.get_object(Bucket=BUCKET, Key=url.removeprefix(f"s3://{BUCKET}/"))["Body"].read()
+    return content
+
+
 def test_the_edge_answers_a_job_and_writes_its_line(
     packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
 ) -> None:
@@ -207,9 +260,8 @@ def test_the_edge_answers_a_job_and_writes_its_line(
     monkeypatch.setenv("MODEL_STORE", packed.as_uri())
     monkeypatch.setenv("MODEL_DEFAULT", "iris")
     monkeypatch.setenv("MODEL_BULK_INPUTS", f"{tmp_path.as_uri()}/")
-    sys.modules.pop("handler.on_object", None)
-    from handler import on_object  # noqa: PLC0415
-
+    monkeypatch.delitem(sys.modules, "handler.on_object", raising=False)
+    on_object = importlib.import_module("handler.on_object")  # anew: it reads the environment when it is imported
     context = SimpleNamespace(aws_request_id="r", get_remaining_time_in_millis=lambda: 900_000)
     event = {"input": f"{tmp_path.as_uri()}/rows.csv", "output": "file:///tmp/pytest-object"}
     (answer,) = on_object.handler(event, context)["objects"]
@@ -219,6 +271,58 @@ def test_the_edge_answers_a_job_and_writes_its_line(
     first, second = [line for line in log_lines() if line["message"] == "request"]
     assert (first["entry"], first["Predictions"], first["error"]) == ("object", 30, None)
     assert second["error"] == "JobRefused"
+
+
+def test_progress_is_in_lines_and_metrics_that_add_up(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_lines: LogLines
+) -> None:
+    data = frame(60_000).astype({"petal_width": object})  # more than one chunk
+    data.loc[[7, 59_000], "petal_width"] = "wide"
+    (tmp_path / "rows.csv").write_bytes(content(data, "rows.csv"))
+    env = {"MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris", "MODEL_BULK_INPUTS": f"{tmp_path.as_uri()}/"}
+    started = runtime.start(env | {"MODEL_BULK_OUTPUTS": "file:///tmp/"})
+    call = Call("object", "1")
+    monkeypatch.setattr("handler.progress_lines.LINE_SECONDS", 0.0)
+    job = Job((tmp_path / "rows.csv").as_uri(), f"file:///tmp/pytest-progress-{tmp_path.name}")
+    answer = score_object(job, started, call, lambda: 900.0)
+    started.observer.finish(call)
+    lines = log_lines()
+    told, (request,) = ([line for line in lines if line["message"] == kind] for kind in ("scoring", "request"))
+    assert len(told) > 1
+    assert [line["share"] for line in told] == sorted(line["share"] for line in told)
+    assert (told[-1]["share"], told[-1]["rows"], told[-1]["bad_rows"]) == (1.0, answer["rows"], 2)
+    for line in (*told, request):
+        (directive,) = line["_aws"]["CloudWatchMetrics"]
+        assert {"ObjectRows", "ObjectBadRows"} <= {metric["Name"] for metric in directive["Metrics"]}
+        assert all(name in line for dimensions in directive["Dimensions"] for name in dimensions)
+    for name, total in (("ObjectRows", 59_998), ("ObjectBadRows", 2)):
+        assert sum(line[name] for line in (*told, request)) == total
+
+
+@pytest.mark.parametrize("shape", [created, notification])
+def test_a_folder_made_in_the_console_is_nothing_to_score(shape: Any, service: Service, s3: Any) -> None:
+    s3.put_object(Bucket=BUCKET, Key="in/2026/", Body=b"")
+    event = shape("in/2026/", "d41d8cd98f00b204e9800998ecf8427e")
+    told = event["Records"][0]["s3"] if "Records" in event else event["detail"]
+    told["object"]["size"] = 0
+    assert service(event) == []
+    told["object"]["size"] = 7  # somebody's data under a strange name is not passed over in silence
+    with pytest.raises(JobRefused):
+        service(event)
+
+
+@pytest.mark.parametrize("key", ["in/a//rows.csv", "in/./rows.csv", "in/rows.csv/", "in/a\trows.csv", "in/../rows.csv"])
+def test_a_key_that_cannot_be_read_is_refused_by_name(key: str, service: Service, s3: Any) -> None:
+    """It may exist in S3, so silence would lose it: "rows.csv/" would have been taken for "rows.csv"."""
+    with pytest.raises(JobRefused, match="without //"):
+        service(created(key, "617f08299329d189"))
+
+
+@pytest.mark.parametrize(
+    "key", ["in/a%20b%2F.csv", "in/a#b?c.csv", "in/a*b~[1]{2}.csv", "in/ü&=<>'\".csv", "in/a:b|c^`.csv"]
+)
+def test_a_key_of_any_other_characters_is_scored(key: str, service: Service, s3: Any) -> None:
+    assert service(created(key, put(s3, key, 5)))[0]["rows"] == 5
 
 
 def test_settings_refuse_prefixes_that_loop_or_are_none() -> None:

@@ -73,6 +73,9 @@ def test_a_window_that_drifted_is_told_by_metrics_and_by_the_answer(
     found = metrics(version)
     assert (found["Drifted"], found["RecordedRows"], found["JudgedRows"], found["Accuracy"]) == (1, 500, 100, 0.9)
     assert found["DriftOverLimit"] > 1
+    (directive,) = version["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["service", "model", "version"]]  # a canary's are its own
+    assert (version["model"], version["version"]) == ("iris", "1.0.0")
     assert version["columns"]["sepal_length"]["psi"] > 0.25
     (whole,) = by(log_lines(), "windows")
     assert metrics(whole)["Drifted"] == 1

@@ -133,6 +133,21 @@ def test_a_broken_canary_leaves_all_to_the_live_version(site: Site) -> None:
     assert found["degraded"] == [{"model": NAME, "label": "canary", "error": "ArtifactCorrupt"}]
 
 
+def test_a_canary_that_the_store_held_back_comes_even_where_nothing_is_read_again(site: Site) -> None:
+    site.publish("1.1.0")
+    site.label("1.0.0", canary=("1.1.0", 1.0))
+    site.proxy.faults = [Fault("denied", r"1\.1\.0")]
+    service = site.serve(MODEL_REFRESH_SECONDS="0")
+    assert ask(service) == "1.0.0"
+    site.proxy.faults = []
+    site.later(5)
+    assert ask(service) == "1.1.0"
+    site.later(1e6)
+    before = len(site.proxy.seen)
+    assert ask(service) == "1.1.0"
+    assert len(site.proxy.seen) == before
+
+
 def test_a_shadow_is_compared_and_never_seen(site: Site, log_lines: LogLines, monkeypatch: pytest.MonkeyPatch) -> None:
     site.publish("1.1.0")
     site.label("1.0.0", shadow=("1.1.0", 1.0))

@@ -172,6 +172,28 @@ def test_a_breaking_change_needs_force_and_says_what_it_breaks(store: Path) -> N
     assert rollback(shelf).to == "1.0.0"  # no force: callers knew it
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda manifest: manifest.unlink(),
+        lambda manifest: manifest.write_bytes(manifest.read_bytes() + b" "),
+        lambda manifest: manifest.write_bytes(b"{"),
+    ],
+    ids=["gone", "altered", "no manifest"],
+)
+def test_a_damaged_live_version_can_be_replaced_by_force(store: Path, spoil: Any) -> None:
+    """In an incident the next version is the way out, and rollback only goes back."""
+    shelf = Shelf(store.as_uri())
+    rollout.promote(shelf, "iris", "1.0.0", Mover.now("ann"), policy=ONNX)
+    next_version(store, "iris", "2")
+    spoil(store / "iris/1.0.0/manifest.json")
+    with pytest.raises(PublishingRefused, match=r"iris/2 cannot be compared with what is live: .* iris/1"):
+        promote(shelf, "2")
+    moved = promote(shelf, "2", force=True)
+    assert (moved.origin, moved.to, len(moved.forced)) == ("1.0.0", "2", 1)
+    assert live(shelf) == "2"
+
+
 def test_without_its_twin_a_version_is_a_breaking_change(store: Path) -> None:
     shelf = Shelf(store.as_uri())
     next_version(store, "iris", "2", engine="joblib")

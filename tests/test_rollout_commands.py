@@ -67,11 +67,20 @@ def test_pruning_asks_and_an_error_is_a_sentence(store: Path, tmp_path: Path) ->
         (("promote", "iris", "4", "--label", "best"), "there is no label 'best'"),
         (("promote", "iris", "4", "--label", "canary"), "a canary needs --weight"),
         (("rollback", "babies"), "babies has no previous version"),
+        (("prune", "pears"), "no model is called 'pears'"),
+        (("publish", "iris/4", "https://bucket/prefix"), "expected a folder, file:///folder or s3://bucket/prefix"),
         (("publish", "iris/4", tmp_path / "to", "--sign", tmp_path / "no-key"), "cannot be read as a key"),
     ):
         error = run(*arguments, status=1, **place)
         assert message in error.replace("\n", " ")
         assert "Traceback" not in error
+
+
+def test_a_bucket_that_is_not_there_is_said(store: Path, s3: object, s3_endpoint: str) -> None:
+    aws: dict[str, Any] = {name: os.environ[name] for name in AWS if name in os.environ}
+    aws["AWS_ENDPOINT_URL"] = s3_endpoint
+    for arguments in (("publish", store / "iris/1.0.0", "s3://no-such-bucket/prefix"), ("list", "s3://no-such-bucket")):
+        assert "there is no such bucket" in run(*arguments, status=1, **aws).replace("\n", " ")
 
 
 def test_a_pin_lets_a_known_pickle_be_asked(store: Path, s3: object, s3_endpoint: str) -> None:

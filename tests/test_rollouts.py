@@ -26,3 +26,6 @@ def test_no_answer_is_wrong_and_no_request_fails_through_rollouts(site: Site) ->
     answered = soak(site, 20, seed=7)
     assert sum(answered.values()) == 20 * REQUESTS
     assert set(answered) == set(VERSIONS)
+    fetched = [path for _, path, _ in site.proxy.seen if path.endswith("model.onnx")]
+    assert len(fetched) > 20  # from the store again and again, not from memory
+    assert {file for _, file in site.proxy.struck} >= {"labels.json", "manifest.json", "model.onnx", "golden.json"}

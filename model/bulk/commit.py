@@ -12,6 +12,7 @@ from model.bulk.job import MANIFEST
 from model.bulk.objects import Objects, Version
 from model.bulk.part import BadRow, Part
 from model.bulk.plan import Plan
+from model.codec import text_lines
 from model.errors import InputMalformed, StoreUnavailable
 
 FORMAT = 1
@@ -75,22 +76,25 @@ def commit(
 
     The first attempt wins and removes what all others have left; a loser removes its own and returns the winner's
     outcome. An attempt that commits again, because nobody heard its answer, finds its own manifest and leaves it.
-    Raises InputMalformed when a range of CSV ended between quotes, and the store's errors.
+    Raises InputMalformed when a range of CSV ended between quotes, and the store's errors. After one of those the
+    manifest may be there all the same, or on its way: whoever catches it must leave the parts where they are.
     """
     ordered = sorted(parts, key=lambda part: part.index)
     if [part.index for part in ordered] != [piece.index for piece in plan.ranges]:
         raise ValueError("a commit takes one part for each range of the plan")
     result = result_of(objects, plan, ordered, attempt, columns, timings)
     url = f"{plan.folder}/{MANIFEST}"
-    if not objects.create(url, encoded(result)):
-        outcome = committed(objects, plan.folder)
-        if outcome is None:
-            raise StoreUnavailable(f"{url} was there and is not: another attempt is being written")
-        if not owns(outcome, plan.folder, attempt):
-            discard(objects, plan.folder, attempt)
-        return outcome
-    _sweep(objects, plan.folder, result)
-    return Outcome("committed", url, result)
+    if _created(objects, url, encoded(result)):
+        _sweep(objects, plan.folder, result)
+        return Outcome("committed", url, result)
+    outcome = committed(objects, plan.folder)
+    if outcome is None or outcome.result is None:
+        raise StoreUnavailable(f"{url} was there and is not: another attempt is being written")
+    if owns(outcome, plan.folder, attempt):
+        _sweep(objects, plan.folder, outcome.result)
+    else:
+        discard(objects, plan.folder, attempt)
+    return outcome
 
 
 def result_of(
@@ -154,10 +158,23 @@ def _errors(objects: Objects, plan: Plan, parts: Sequence[Part], attempt: str, l
     decode, encode = msgspec.json.Decoder(BadRow).decode_lines, msgspec.json.Encoder().encode_lines
     for part in parts:
         if part.errors_url:
-            found = decode(objects.get(part.errors_url))
-            writer.write(encode([BadRow(bad.line + above[part.index], bad.field, bad.reason) for bad in found]))
+            there = objects.head(part.errors_url)
+            # In pieces: where every row of a range is bad, the file is larger than the range.
+            for _, chunk in text_lines.Cutter(quoted=False).chunks(objects.blocks(there, 0, there.size)):
+                bad = [BadRow(row.line + above[part.index], row.field, row.reason) for row in decode(chunk)]
+                writer.write(encode(bad))
     writer.close()
     return url
+
+
+def _created(objects: Objects, url: str, content: bytes) -> bool:
+    """Put the manifest; False when one is there, which may be this very one: only its answer was lost."""
+    try:
+        return objects.create(url, content)
+    except StoreUnavailable:
+        if objects.find(url) is None:
+            raise
+        return False
 
 
 def _sweep(objects: Objects, folder: str, result: Result) -> None:

@@ -47,17 +47,26 @@ class Place:
 
 
 def place(url: str) -> Place:
-    """Split s3://bucket/key or file:///path; raises JobRefused. A path may not climb."""
+    """Split s3://bucket/key or file:///path; raises JobRefused. A path may not climb, and what obstore cannot address
+    is refused here: it would read another key (a slash at the end is dropped), or raise what has no name.
+    """
     match = _URL.fullmatch(url)
-    if match is None or ".." in match[2].split("/"):
-        raise JobRefused("expected s3://bucket/key or file:///path, without .. in it")
+    if match is None or not all(map(_addressable, match[2].split("/"))):
+        raise JobRefused(
+            "expected s3://bucket/key or file:///path, without //, a / at the end, . or .. between slashes, or control"
+            " characters"
+        )
     return Place(match[1], match[2])
+
+
+def _addressable(part: str) -> bool:
+    return part not in {"", ".", ".."} and not any(c < " " or c == "\x7f" for c in part)
 
 
 def permit(job: Job, inputs: Sequence[str], outputs: Sequence[str]) -> Job:
     """Return the job if its input and output lie below prefixes that are allowed; raises JobRefused."""
     for what, url, allowed in (("input", job.input, inputs), ("output", job.output, outputs)):
-        place(url)
+        place(url.rstrip("/") if what == "output" else url)
         if not any(inside(url, prefix) for prefix in allowed):
             raise JobRefused(f"the {what} is not below {' or '.join(allowed) or 'any prefix: none is allowed here'}")
     return job

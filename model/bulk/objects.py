@@ -39,6 +39,8 @@ BLOCK = 8 * 1024 * 1024
 # Retries cover throttling (503 Slow Down); a call that is out of them is answered by the event's own retry.
 _TIMEOUT, _CONNECT, _RETRIES, _BUDGET = timedelta(seconds=60), timedelta(seconds=3), 6, timedelta(seconds=60)
 _AHEAD = 2
+# How obstore words a denial that it gives no class of its own: by its files for everything, by S3 for a listing.
+_DENIALS = ("necessary privileges", "status code: 401", "status code: 403")
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +311,6 @@ def translated(url: str) -> Iterator[None]:
     except PreconditionError:
         raise InputChanged(f"{url} was overwritten while it was read") from None
     except (BaseError, OSError) as error:
-        if "necessary privileges" in str(error):  # obstore's files raise OSError for everything, and say so in words
+        if any(words in str(error) for words in _DENIALS):
             raise AccessDenied(f"{url}: the store denies access; grant the role this prefix") from None
         raise StoreUnavailable(f"{url}: {type(error).__name__}") from error

@@ -58,10 +58,10 @@ def _write(objects: Objects, plan: Plan, result: Result, attempt: str) -> Outcom
     """The first partial run stays until a whole one comes; a run that settles again finds its own."""
     url = f"{plan.folder}/{PARTIAL}"
     if not objects.create(url, encoded(result)):
-        there = partial(objects, plan.folder)
-        if there is None or not owns(there, plan.folder, attempt):
+        there = partial(objects, plan.folder) or committed(objects, plan.folder) or _gone(url)
+        if not owns(there, plan.folder, attempt):
             discard(objects, plan.folder, attempt)
-        return there or committed(objects, plan.folder) or _gone(url)
+        return there
     whole = committed(objects, plan.folder)
     if whole is not None:  # it came in between, and its sweep may have been too early to see this
         objects.delete(url)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from model.bulk.commit import Outcome, commit, committed, discard
+from model.bulk.commit import Outcome, commit, committed, discard, owns
 from model.bulk.job import Job
 from model.bulk.objects import Objects, Version
 from model.bulk.part import score_part
@@ -28,7 +28,8 @@ def run(
 ) -> Outcome:
     """Score one object, whatever other deliveries of the same event do: exactly one of them commits.
 
-    Raises the errors of `score_part` and `commit`; what this attempt has written is removed first.
+    Raises the errors of `score_part`, after what this attempt has written is removed, and those of `commit`, after
+    which nobody knows whose the output is: the next attempt finds out, and its commit removes what is in none.
     """
     version = current(objects, job)
     if version is None:
@@ -42,10 +43,12 @@ def run(
     attempt = f"attempt-{uuid.uuid4().hex}"
     try:
         part = score_part(objects, made, made.ranges[0], scorer, attempt, progress=progress, deadline=deadline)
-        return commit(objects, made, [part], attempt, columns(made, scorer), timings(started, clock, part.rows))
     except ModelError:
         _discard(objects, where, attempt)
         raise
+    outcome = commit(objects, made, [part], attempt, columns(made, scorer), timings(started, clock, part.rows))
+    # Its own manifest, found where only the answer to its creation was lost, is its commit.
+    return replace(outcome, state="committed") if owns(outcome, where, attempt) else outcome
 
 
 def current(objects: Objects, job: Job) -> Version | None:

@@ -41,12 +41,14 @@ class JsonLines:
         """Return the keys of the first line, which stand for those of all."""
         try:
             found = msgspec.json.decode(first.split(b"\n", 1)[0])
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return []
         return list(found) if isinstance(found, dict) else []
 
     def matrix(self, chunk: bytes, count: int) -> Any:
         """Return the chunk's rows as a matrix, or None when any line does not fit."""
+        if not _is_utf_8(chunk):  # msgspec looks into no value that is carried through
+            return None
         try:
             rows = self._decode(chunk)
         except (msgspec.DecodeError, RecursionError):
@@ -104,6 +106,8 @@ class JsonLines:
         return row if all(row[i] in known or row[i] is None for i, known in self._closed) else None
 
     def _faults(self, raw: bytes) -> tuple[Fault, ...]:
+        if not _is_utf_8(raw):
+            return (Fault("", "expected UTF-8"),)
         if self._one(raw) is not None:
             return ()
         try:
@@ -114,3 +118,13 @@ class JsonLines:
             return (Fault("", "expected an object"),)
         row = {name: value for name, value in found.items() if name in self._schema.names}
         return explain_json(b'{"features":' + msgspec.json.encode(row) + b"}", self._schema)
+
+
+def _is_utf_8(text: bytes) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -62,8 +62,10 @@ def test_deploy_says_what_happens_and_keeps_the_stacks_parameters(
         "LogRetentionDays": "90",
         "Architecture": "arm64",
     }
+    assert "before you say yes" in said
     run(monkeypatch, "deploy", "dev", "--yes")
     assert "--no-confirm-changeset" in asked[1]
+    assert "nobody is asked" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -91,6 +93,16 @@ def test_destroy_wants_the_name_typed_and_says_what_stays(
     assert "BulkBucket" in capsys.readouterr().out
     assert run(monkeypatch, "destroy", "prod") == 0
     assert asked == [["sam", "delete", "--stack-name", "sklearn-on-lambda", "--no-prompts"]]
+
+
+def test_destroy_without_a_terminal_deletes_nothing() -> None:
+    command = [sys.executable, "-m", "infra.deploy", "destroy", "dev"]
+    done = subprocess.run(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.endswith("Nothing was deleted.\n")
+    assert "BulkBucket, RecordsBucket" in done.stdout
 
 
 def test_every_bucket_is_kept() -> None:

@@ -19,12 +19,15 @@ from samtranslator.yaml_helper import yaml_parse
 
 from handler.__main__ import STOP_SECONDS
 from handler.settings import VARIABLES
+from infra.function_code import lay_out
+from infra.image_context import SERVER
 from tests.infra.conftest import clean_environment, sam
 from tests.infra.stack import ROOT, _NoManagedPolicies, of_type
 from tests.infra.test_lab import IMAGE, IRIS, _docker
 
 IMAGES = ROOT / "infra" / "image"
 TEMPLATE = yaml_parse((IMAGES / "template.yaml").read_text())
+MAIN = yaml_parse((ROOT / "template.yaml").read_text())
 
 
 def test_the_base_is_an_argument_and_nothing_is_run_or_downloaded() -> None:
@@ -36,7 +39,7 @@ def test_the_base_is_an_argument_and_nothing_is_run_or_downloaded() -> None:
 
 
 def test_the_functions_are_those_of_the_main_template() -> None:
-    main = yaml_parse((ROOT / "template.yaml").read_text())["Resources"]
+    main = MAIN["Resources"]
     functions = {n: r for n, r in TEMPLATE["Resources"].items() if r["Type"] == "AWS::Serverless::Function"}
     assert set(functions) == {"ApiFunction", "InvokeFunction"}
     for name, function in functions.items():
@@ -49,14 +52,40 @@ def test_the_functions_are_those_of_the_main_template() -> None:
         assert function["Metadata"]["DockerBuildArgs"] == {"BASE": {"Ref": "BaseImage"}}
     variables = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]
     assert {name for name in variables if name.startswith("MODEL_")} <= set(VARIABLES)
+    for name in ("RecordShare", "RecordDetail", "Feedback"):  # the same choices, and the same refusal
+        ours, theirs = (
+            {key: value for key, value in parameters[name].items() if key != "Description"}
+            for parameters in (TEMPLATE["Parameters"], MAIN["Parameters"])
+        )
+        assert ours == theirs
+    assert TEMPLATE["Rules"]["FeedbackNeedsAnswers"] == MAIN["Rules"]["FeedbackNeedsAnswers"]
     assert TEMPLATE["Resources"]["Api"]["Properties"]["Auth"] == {"DefaultAuthorizer": "AWS_IAM"}
 
 
 def test_the_image_sets_what_the_template_sets_for_libraries() -> None:
-    main = yaml_parse((ROOT / "template.yaml").read_text())["Globals"]["Function"]["Environment"]["Variables"]
+    main = MAIN["Globals"]["Function"]["Environment"]["Variables"]
     wanted = {n: v for n, v in main.items() if isinstance(v, str) and not n.startswith("MODEL_")}
     text = (IMAGES / "Dockerfile").read_text()
     assert all(f"{name}={value}" in text for name, value in wanted.items())
+
+
+def test_the_server_finds_every_module_that_a_function_leaves_behind(tmp_path: Path, packed: Path) -> None:
+    """Over the tree that the image has, but for the wheels; what it lacks would end the container at its start."""
+    lay_out(ROOT, tmp_path)
+    for name in SERVER:
+        shutil.copy(ROOT / name, tmp_path / name)
+    code = "import handler.__main__, handler.server as s; s.create(); print(s.__file__)"
+    env = {
+        "PATH": os.environ["PATH"],
+        "MODEL_STORE": packed.as_uri(),
+        "MODEL_DEFAULT": "iris",
+        "MODEL_RECORD_SHARE": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path) in done.stdout
 
 
 def test_compose_gives_calls_time_to_end_and_the_process_few_rights() -> None:
@@ -146,9 +175,8 @@ def container(context: Path) -> Iterator[str]:
 def test_the_server_image_is_healthy_answers_and_stops_by_itself(context: Path, container: str) -> None:
     image = built(context, "server.Dockerfile")
     rights = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
-    run = _docker(
-        "run", "-d", "--name", container, *rights, "--health-interval", "1s", "-e", "MODEL_DEFAULT=iris", image
-    )
+    settings = ("-e", "MODEL_DEFAULT=iris", "-e", "MODEL_RECORD_SHARE=1", "-e", "MODEL_FEEDBACK=on")
+    run = _docker("run", "-d", "--name", container, *rights, "--health-interval", "1s", *settings, image)
     assert run.returncode == 0, run.stderr
 
     def inspected(what: str) -> str:
@@ -168,6 +196,9 @@ def test_the_server_image_is_healthy_answers_and_stops_by_itself(context: Path, 
     )
     assert _docker("exec", container, "python3", "-c", inside).stdout.strip() == "versicolor True"
     assert _docker("exec", container, "python3", "-c", "import os; print(os.getuid())").stdout.strip() == "65534"
+    lines = [json.loads(line) for line in _docker("logs", container).stdout.splitlines()]
+    (record,) = [line for line in lines if line["message"] == "prediction"]  # the reference is in the image, too
+    assert (record["model"], len(record["bins"][0])) == ("iris", 4)
     began = time.monotonic()
     assert _docker("stop", "-t", "25", container).returncode == 0
     assert time.monotonic() - began < 20  # not killed
@@ -190,5 +221,6 @@ def test_a_new_image_and_a_changed_parameter_publish_a_version() -> None:
     assert len(before) == 2
     assert versions("0" * 64) == before
     assert not versions("1" * 64) & before
-    for name, value in {"ModelDefault": "babies", "MemorySize": "2048", "Architecture": "arm64"}.items():
+    changed = {"ModelDefault": "babies", "MemorySize": "2048", "Architecture": "arm64"}
+    for name, value in {**changed, "RecordShare": "1", "RecordDetail": "bins", "Feedback": "on"}.items():
         assert not versions("0" * 64, **{name: value}) & before, name

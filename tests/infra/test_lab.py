@@ -141,7 +141,9 @@ def test_start_api_answers_every_reading_route(url: str, path: str) -> None:
 def test_start_api_shows_the_interactive_documentation(url: str) -> None:
     status, kind, text = call(url + "/docs", accept="text/html")
     assert (status, kind.partition(";")[0]) == (200, "text/html")
-    assert "openapi.json" in text
+    assert "docs/start.js" in text
+    status, _, script = call(url + "/docs/start.js", accept="*/*")
+    assert (status, 'url: "openapi.json"' in script) == (200, True)
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,8 @@ def test_a_canary_is_watched_by_alarms_that_exist(row: int) -> None:
     assert ("BudgetAlarm" in found) is (wanted["DailyBudget"] != "0")
     for alarm in of_type(found, "AWS::CloudWatch::Alarm").values():
         assert alarm.get("AlarmActions") == ([TOPIC] if wanted["AlarmTopic"] else None)
-        assert alarm["TreatMissingData"] == "notBreaching"
+        # Between two looks of the monitor nothing is known anew: a daily one would be an alarm for an hour only.
+        assert alarm["TreatMissingData"] == ("ignore" if alarm.get("MetricName") == "Drifted" else "notBreaching")
 
 
 @each
@@ -342,16 +343,58 @@ def test_queues_are_encrypted() -> None:
     assert all(queue["SqsManagedSseEnabled"] is True for queue in of_type(found, "AWS::SQS::Queue").values())
 
 
-def test_the_dashboard_is_json_that_names_metrics_we_write() -> None:
-    from handler.observe import METRICS  # noqa: PLC0415
+# The triggers' and conditions' alarms and widgets: all, or none but those of every watched stack.
+WATCHED = {
+    "QueueTrigger": "standard",
+    "BusTrigger": "own",
+    "ObjectTrigger": "own",
+    "RecordShare": "0.1",
+    "DailyBudget": "5",
+}
 
-    body = json.loads(deployed({"Monitoring": "dashboard"})["Dashboard"]["Properties"]["DashboardBody"])
-    named = set(re.findall(r'MetricName="(\w+)"', json.dumps(body).replace("\\", "")))
-    ours = {metric["Name"] for metric in METRICS} | {"ColdStartTime"}
-    assert named - ours == {"Degraded", "Swaps", "ShadowDisagreements"}  # of rollouts, in the lines that have them
-    assert ours - named == set()
+
+@pytest.mark.parametrize("parameters", [{}, WATCHED])
+def test_the_dashboard_shows_every_alarm_and_every_metric_by_dimensions_that_we_write(
+    parameters: dict[str, str],
+) -> None:
+    from handler.observe import DIMENSIONS, METRICS  # noqa: PLC0415
+
+    found = deployed({"Monitoring": "dashboard", **parameters})
+    body = json.loads(found["Dashboard"]["Properties"]["DashboardBody"])
+    searched = re.findall(r"SEARCH\('\{([^}]+)\} (.*?)', '", json.dumps(body).replace("\\", ""))
+    shown: dict[str, set[str]] = {}
+    for schema, condition in searched:
+        shown.setdefault(schema, set()).update(re.findall(r'MetricName="(\w+)"', condition))
+    calls, versions = ("demo," + ",".join(names) for names in DIMENSIONS)
+    rollouts = {"Degraded", "Swaps", "ShadowDisagreements", "ShadowErrors", "RefreshTime", "ColdStartTime"}
+    assert shown[calls] | shown[versions] == {metric["Name"] for metric in METRICS} | rollouts
+    (table,) = re.findall(r"^\| metric .*?\n\n", (ROOT / "docs/monitoring.md").read_text(), re.MULTILINE | re.DOTALL)
+    monitored = {
+        name for line in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split("|")[1] if line else "")
+    }
+    drift = shown.get("demo,model,service,version", set()) | shown.get("demo,service", set())
+    assert drift == (monitored if parameters else set())
+    (alarms,) = [set(w["properties"]["alarms"]) for w in body["widgets"] if w["type"] == "alarm"]
+    assert alarms == {f"<{name}.Arn>" for name in of_type(found, "AWS::CloudWatch::Alarm")}
     cells = {(w["x"] + i, w["y"] + j) for w in body["widgets"] for i in range(w["width"]) for j in range(w["height"])}
     assert len(cells) == sum(w["width"] * w["height"] for w in body["widgets"])  # none on top of another
+
+
+def test_every_function_whose_lines_have_a_price_or_are_degraded_is_in_the_sum() -> None:
+    """A search would find them all, but an alarm takes none."""
+    found = deployed({**WATCHED, "Monitoring": "alarms"})
+    ours = _versioned(found)
+    for alarm, left_out in (("BudgetAlarm", set[str]()), ("DegradedAlarm", {"MonitorFunction"})):  # it loads no model
+        metrics = found[alarm]["Properties"]["Metrics"]
+        named = {
+            d["Value"].strip("<>")
+            for m in metrics
+            if "MetricStat" in m
+            for d in m["MetricStat"]["Metric"]["Dimensions"]
+        }
+        assert named == ours - left_out
+        assert all(f"FILL({m['Id']}, 0)" in metrics[0]["Expression"] for m in metrics[1:])
+        assert len(metrics) <= 10  # CloudWatch takes no more
 
 
 # --- moto

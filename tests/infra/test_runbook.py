@@ -24,7 +24,15 @@ def test_what_it_names_is_there() -> None:
     template = translate()
     known = {*template["Parameters"], *template["Resources"]}
     named = set(re.findall(r"`([A-Z][a-z]\w*[A-Z]\w+)(?:=\w+)?`", TEXT))
-    metrics = {"ColdStart", "ColdStartTime", "PriceMicroUSD", "RefreshTime"}
+    metrics = {
+        "ColdStart",
+        "ColdStartTime",
+        "PriceMicroUSD",
+        "RefreshTime",
+        "DriftOverLimit",
+        "ObjectRows",
+        "ObjectBadRows",
+    }
     classes = {name for name, value in vars(model_errors).items() if isinstance(value, type)} | {"FunctionFailed"}
     hooks = {"BeforeAllowTraffic", "AllAtOnce"}
     assert named - classes - metrics - hooks <= known

@@ -21,6 +21,8 @@ EVERYTHING = {
     "QueueTrigger": "standard",
     "BusTrigger": "own",
     "ObjectTrigger": "own",
+    "RecordShare": "0.1",
+    "Feedback": "on",
     "Tracing": "true",
     "Monitoring": "dashboard",
     "DailyBudget": "5",
