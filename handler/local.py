@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -13,7 +14,7 @@ COMPRESSED_FROM = 1000
 
 
 class Guard:
-    """Asks for the key in x-api-key, but for health, and for the whole body in time, as API Gateway does."""
+    """Asks for the key in x-api-key, but for health and the page; and for the whole body in time, as a gateway does."""
 
     def __init__(self, app: ASGIApp, key: str | None, seconds: float = BODY_SECONDS) -> None:
         self._app = app
@@ -24,7 +25,7 @@ class Guard:
         if scope["type"] == "lifespan":  # the server's own, with no path and no caller
             await self._app(scope, receive, send)
             return
-        if self._key is not None and scope["path"] not in HEALTH and not _given(scope, self._key):
+        if self._key is not None and not _public(scope) and not _given(scope, self._key):
             raise HTTPException(403, "expected the API key in the header x-api-key")
         end = asyncio.get_running_loop().time() + self._seconds
         whole = False
@@ -43,6 +44,21 @@ class Guard:
             return message
 
         await self._app(scope, in_time, send)
+
+
+def _public(scope: Scope) -> bool:
+    """Tell whether health is asked for, or a file of the page, which holds nothing of a model and asks for the key."""
+    if scope["path"] in HEALTH:
+        return True
+    if scope["method"] != "GET":
+        return False
+    return scope["path"].startswith("/page/") or (scope["path"] == "/" and _browses(scope))
+
+
+def _browses(scope: Scope) -> bool:
+    from handler.page import prefers  # noqa: PLC0415  -- only where there is a key
+
+    return prefers(Headers(scope=scope).get("accept", "").lower())
 
 
 def _given(scope: Scope, key: bytes) -> bool:

@@ -17,8 +17,8 @@ Detail = Literal["bins", "answers", "values"]
 Switch = Literal["off", "on"]
 MIB = 1024 * 1024
 REFRESH_SECONDS = 60
-# The rest is for the runtime, the libraries (up to 250 MB) and the requests.
-MODELS_SHARE = 0.6
+# For the runtime, the libraries (91 MB with onnxruntime, 186 MB with scikit-learn, both with FastAPI) and the requests.
+RESERVED_MB = 256
 SERVICE, NAMESPACE = "sklearn-on-lambda", "SklearnOnLambda"
 _PUBLIC_KEY = re.compile(r"ed25519:[A-Za-z0-9+/]{43}=")
 # The example in the layer that only bulk functions have, and a place to write that is gone with the function.
@@ -351,7 +351,9 @@ def _refresh(given: Mapping[str, str]) -> int:
 
 
 def _memory(value: str | None, function_mb: str | None) -> int | None:
-    """Read the MB that models may take; on Lambda by default MODELS_SHARE of the function's memory."""
+    """Read the MB that models may take; on Lambda by default all but RESERVED_MB, half of a small function's."""
     if value is not None:
         return _count("MODEL_MEMORY_MB", value, 0)
-    return int(int(function_mb) * MODELS_SHARE) if function_mb and function_mb.isdigit() else None
+    if not function_mb or not function_mb.isdigit():
+        return None
+    return max(int(function_mb) - RESERVED_MB, int(function_mb) // 2)

@@ -36,7 +36,7 @@ ROWS = "\n".join(
     ]
 )
 PICTURES = (
-    Picture("page", "iris/1.0.0?petal_length=4.95"),
+    Picture("page", "iris/1.0.0?petal_length=4.95", size=(1240, 950)),
     Picture("page-dark", "babies/1.0.0?gestation=292&smoke=1", scheme="dark", size=(1240, 970)),
     Picture("page-rows", "babies", rows=ROWS, size=(1240, 900)),
     Picture("page-phone", "babies/1.0.0?age=", PHONE, "dark", more={"device_scale_factor": 2, "is_mobile": True}),

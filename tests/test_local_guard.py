@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import hmac
 import json
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,9 +34,27 @@ def test_only_health_is_public(app: Any) -> None:
     client = TestClient(app)
     for path in HEALTH:
         assert client.get(path).status_code == 200
-    for path in ("/", "/models", "/openapi.json", "/v2/models/iris", "/health/", "/healthx"):
+    for path in ("/", "/page", "/models", "/openapi.json", "/v2/models/iris", "/health/", "/healthx"):
         assert client.get(path).status_code == 403, path
     assert client.post("/predict", json=NAMED, headers={"x-api-key": KEY}).status_code == 200
+
+
+def test_the_page_is_public_and_the_status_at_the_same_path_is_not(app: Any) -> None:
+    client = TestClient(app)
+    browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    page = client.get("/", headers=browser)
+    assert page.status_code == 200
+    assert not re.search("iris|babies", page.text)
+    (script,) = re.findall(r'src="(page/[0-9a-f]+/app\.js)"', page.text)
+    assert client.get(f"/{script}").status_code == 200
+    assert client.post("/", headers=browser).status_code == 403
+    assert client.get("/models", headers=browser).status_code == 403
+    for accept in (
+        [("accept", "application/json, text/html")],
+        [("accept", "*/*"), ("accept", "text/html")],
+        [("accept", "application/json"), ("accept", "text/html")],
+    ):
+        assert client.get("/", headers=accept).status_code == 403, accept
 
 
 @pytest.mark.parametrize("keys", [[], [""], [KEY[:-1]], [KEY + "x"], [KEY.upper()], [KEY, KEY], ["é"]])

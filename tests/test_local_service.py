@@ -19,13 +19,16 @@ from tests.conftest import ROOT
 
 
 @contextlib.contextmanager
-def running(**env: str) -> Iterator[str]:
-    """Start the service on a free port and yield its URL once it answers."""
+def running(log: Path | None = None, **env: str) -> Iterator[str]:
+    """Start the service on a free port and yield its URL once it answers; its lines go to `log`, if there is one."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PORT": str(port)} | env
-    with subprocess.Popen([sys.executable, "-m", "handler"], env=environment, stdout=subprocess.DEVNULL) as process:
+    with (
+        (log or Path(os.devnull)).open("wb") as lines,
+        subprocess.Popen([sys.executable, "-m", "handler"], env=environment, stdout=lines) as process,
+    ):
         url = f"http://127.0.0.1:{port}"
         try:
             for _ in range(300):

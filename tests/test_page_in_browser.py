@@ -39,6 +39,7 @@ from model.source import read_source
 from model.store import Store
 from tests.chromium import PATH, chromium
 from tests.conftest import ROOT
+from tests.test_clients import KEY
 from tests.test_local_service import running
 
 pytestmark = pytest.mark.skipif(not PATH.exists(), reason=f"no browser at {PATH}: apt install chromium")
@@ -188,6 +189,43 @@ def test_models_are_switched_and_the_address_follows(visit: Visit) -> None:
     expect(page.locator(".value .unit")).to_have_text("oz")
 
 
+def test_of_two_models_the_one_chosen_last_is_shown(visit: Visit) -> None:
+    """The card of the first comes after that of the second."""
+    held: list[Route] = []
+    babies = "**/models/babies/versions/*"
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page = ready(visit("/#iris", before=lambda page: page.route(babies, hold)))
+    page.locator("#model").select_option("babies")
+    page.wait_for_timeout(100)
+    page.locator("#model").select_option("iris")
+    page.wait_for_timeout(300)
+    with page.expect_response(babies):
+        held[0].continue_()
+    page.wait_for_timeout(200)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Iris")
+    expect(page.locator("#model")).to_have_value("iris")
+
+
+def test_a_model_that_cannot_be_opened_leaves_the_one_that_is_shown(visit: Visit) -> None:
+    down = {"status": 500, "detail": "the manifest cannot be read"}
+    page = ready(
+        visit(
+            "/#iris",
+            errors=(500,),
+            before=lambda page: page.route(
+                "**/models/babies/versions/*", lambda route: route.fulfill(status=500, json=down)
+            ),
+        )
+    )
+    page.locator("#model").select_option("babies")
+    expect(page.locator("#caution")).to_have_text("the manifest cannot be read")
+    expect(page.locator("#model")).to_have_value("iris")
+    expect(page.locator("#version")).to_have_value("1.0.0")
+
+
 def test_a_link_carries_the_inputs_to_a_colleague(visit: Visit, url: str) -> None:
     page = ready(visit("/#babies", permissions=["clipboard-read", "clipboard-write"]))
     page.locator("[data-feature=gestation] input[type=text]").fill("301")
@@ -322,6 +360,46 @@ def test_the_marked_point_lies_on_its_curve_and_moves_without_a_request(visit: V
     assert distance < 1.5
 
 
+def test_of_two_curves_the_one_asked_for_last_is_drawn(visit: Visit) -> None:
+    """The first answer comes after the second: it is of a feature that nobody looks at any more."""
+
+    def slow(route: Route) -> None:
+        rows = json.loads(route.request.post_data or "{}").get("instances", [])
+        if len(rows) == 61 and rows[0]["sepal_width"] != rows[-1]["sepal_width"]:
+            held.append(route)
+        else:
+            route.continue_()
+
+    held: list[Route] = []
+    page = ready(visit(before=lambda page: page.route("**/predict", slow)))
+    page.wait_for_timeout(800)  # the curves of the beginning would draw the right one over the wrong one
+    page.locator("#curve-feature").select_option("sepal_width")
+    page.wait_for_timeout(100)
+    page.locator("#curve-feature").select_option("sepal_length")
+    expect(page.locator("#curve svg")).to_have_attribute("aria-label", re.compile("^As Sepal length goes"))
+    with page.expect_response(lambda response: response.url.endswith("/predict")):
+        held[0].continue_()
+    page.wait_for_timeout(400)
+    expect(page.locator("#curve svg")).to_have_attribute("aria-label", re.compile("^As Sepal length goes"))
+    expect(page.locator("#curve svg text").last).to_have_text("Sepal length, cm")
+
+
+def test_a_curve_has_no_more_points_than_a_request_may_have_rows(visit: Visit, packed: Path) -> None:
+    with running(MODEL_STORE=packed.as_uri(), MODEL_DEFAULT="iris", MODEL_MAX_ROWS="20") as small:
+        page = visit("/", at=small)
+        sizes: list[int] = []
+        page.on(
+            "request", lambda request: sizes.append(len(json.loads(request.post_data or "{}").get("instances", [])))
+        )
+        ready(page)
+        page.locator("#curve-feature").select_option("petal_width")
+        expect(page.locator("#curve svg")).to_have_attribute("aria-label", re.compile("^As Petal width goes"))
+        assert max(sizes) == 20
+        drop(page, ",".join(card_names(small, "iris")) + "\n" + "6,3,4,1\n" * 50)
+        expect(page.locator(".summary p")).to_have_text("50 of 50 rows scored")
+        assert sizes[-3:] == [20, 20, 10]
+
+
 def test_a_choice_has_a_point_for_each_of_its_values(visit: Visit) -> None:
     page = ready(visit("/#babies"))
     page.locator("#curve-feature").select_option("smoke")
@@ -403,6 +481,28 @@ def test_many_rows_go_in_batches_with_progress(visit: Visit, url: str) -> None:
 
 def card_names(url: str, model: str) -> list[str]:
     return [feature["name"] for feature in card(url, model)["features"]]
+
+
+def test_figures_stand_in_columns_and_a_histogram_takes_any_number_of_them(visit: Visit) -> None:
+    page = ready(visit("/#babies"))
+    drop(page, "\n".join((ROOT / "data" / "babies.csv").read_text().splitlines()[:60]))
+    expect(page.locator(".result thead th.right")).to_have_text(
+        ["case", "bwt", "gestation", "parity", "age", "height", "weight", "smoke", "prediction, oz", "g"]
+    )
+    shown = page.locator(".result tbody td.answer:nth-last-child(2)").all_inner_texts()
+    assert all(re.fullmatch(r"\d+\.\d", text) for text in shown)
+    assert any(text.endswith(".0") for text in shown)
+    expect(page.locator("#batch svg text").last).to_have_text("prediction, oz")
+    found = page.evaluate(
+        """async () => {
+          const { bins } = await import('./page/0/charts.js');
+          const { aligned } = await import('./page/0/features.js');
+          const many = bins(Array.from({length: 400_000}, (_, i) => i % 100));
+          const write = aligned([1.5, 0, 2, 300, 0.00001]);
+          return [many.reduce((sum, bin) => sum + bin.count, 0), [1.5, 0, 2, 300, 0.00001].map(write)];
+        }"""
+    )
+    assert found == [400_000, ["1.500", "0.000", "2.000", "300.000", "1e-5"]]
 
 
 def test_rows_are_pasted_from_a_spreadsheet_without_a_header(visit: Visit) -> None:
@@ -588,7 +688,7 @@ def test_a_key_is_asked_for_kept_in_the_tab_and_named_in_the_snippets(visit: Vis
     expect(page.get_by_label("API key")).to_be_focused()
     page.get_by_label("API key").fill("wrong")
     page.keyboard.press("Enter")
-    expect(page.locator("#key-about")).to_have_text("This key is not accepted.")
+    expect(page.locator("#key-about")).to_have_text("This API key is not accepted.")
     page.get_by_label("API key").fill("s3cret")
     page.get_by_role("button", name="Use it").click()
     ready(page)
@@ -605,6 +705,138 @@ def test_a_key_is_asked_for_kept_in_the_tab_and_named_in_the_snippets(visit: Vis
         assert name in text
         assert "s3cret" not in text
     assert "s3cret" not in page.content()
+
+
+def test_the_local_key_opens_the_models_and_not_the_page(visit: Visit, packed: Path) -> None:
+    """The service itself asks: the page comes without a key, its models and its answers do not."""
+    with running(MODEL_STORE=packed.as_uri(), MODEL_DEFAULT="iris", MODEL_API_KEY=KEY) as guarded:
+        page = visit("/", at=guarded, errors=(403,))
+        expect(page.get_by_label("API key")).to_be_focused()
+        expect(page.locator("#loading-text")).to_have_text("The endpoint asks for an API key.")
+        page.keyboard.type(KEY)
+        page.keyboard.press("Enter")
+        ready(page)
+        expect(page.locator("#model")).to_be_focused()
+        call = subprocess.run(
+            ["bash", "-c", snippet(page, "curl")], env={"API_KEY": KEY}, capture_output=True, text=True, check=True
+        )
+        assert json.loads(call.stdout)["label"] == page.locator(".value strong").inner_text()
+
+
+REFUSED = {"content-type": "application/problem+json"}
+
+
+def test_a_token_is_asked_for_where_tokens_count(visit: Visit) -> None:
+    """What the gateway answers with AuthMode=Jwt: 401 and WWW-Authenticate."""
+
+    def gateway(route: Route) -> None:
+        if route.request.headers.get("authorization") == "Bearer a.b.c":
+            return route.continue_()
+        assert "x-api-key" not in route.request.headers
+        document = {"status": 401, "detail": "expected a valid token in Authorization", "error": "Unauthorized"}
+        return route.fulfill(status=401, headers=REFUSED | {"www-authenticate": "Bearer"}, json=document)
+
+    page = visit(errors=(401,), before=lambda page: page.route(re.compile(r"/models"), gateway))
+    expect(page.get_by_label("Access token")).to_be_focused()
+    page.get_by_label("Access token").fill("old")
+    page.keyboard.press("Enter")
+    expect(page.locator("#key-about")).to_have_text("This access token is not accepted.")
+    page.get_by_label("Access token").fill("a.b.c")
+    page.keyboard.press("Enter")
+    ready(page)
+    for language, part in {
+        "curl": '-H "authorization: Bearer $TOKEN"',
+        "Python": '"authorization": "Bearer " + os.environ["TOKEN"]',
+        "JavaScript": '"authorization": "Bearer " + TOKEN',
+        "PowerShell": "-Headers @{ 'authorization' = \"Bearer $env:TOKEN\" }",
+    }.items():
+        assert part in snippet(page, language)
+    assert "a.b.c" not in page.content()
+
+
+def test_where_requests_are_signed_the_page_says_that_it_cannot(visit: Visit) -> None:
+    document = {"status": 403, "detail": "expected a signed request", "error": "MissingAuthenticationToken"}
+    page = visit(
+        errors=(403,),
+        before=lambda page: page.route(
+            re.compile(r"/models"), lambda route: route.fulfill(status=403, headers=REFUSED, json=document)
+        ),
+    )
+    expect(page.locator("#loading-text")).to_contain_text("signed with AWS credentials")
+    expect(page.locator("#key")).to_be_hidden()
+
+
+@pytest.fixture(scope="module")
+def listening(packed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A service that records its predictions and takes feedback: its URL, and its log."""
+    log = tmp_path_factory.mktemp("listening") / "log"
+    settings = {"MODEL_STORE": packed.as_uri(), "MODEL_RECORD_SHARE": "1", "MODEL_FEEDBACK": "on"}
+    with running(log, MODEL_DEFAULT="iris", **settings) as found:
+        yield found, log
+
+
+def recorded(log: Path, kind: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    return [line for line in lines if line.get("message") == kind]
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "actual"), [("babies", "131.5", 131.5), ("babies", "1e2", 100), ("iris", "virginica", 2)]
+)
+def test_the_true_value_arrives_beside_the_prediction_that_it_is_of(
+    visit: Visit, listening: tuple[str, Path], model: str, given: str, actual: Any
+) -> None:
+    """The page, the route, the log: what the page sends is what drift and accuracy are computed from."""
+    url, log = listening
+    page = ready(visit(f"/#{model}", at=url))
+    before = len(recorded(log, "feedback"))
+    first = page.locator(f"[data-feature={card_names(url, model)[0]}] input[type=text]")
+    send_it = page.get_by_role("button", name="Send feedback")
+    with page.expect_response(
+        lambda response: response.url.endswith("/predict") and '"features"' in (response.request.post_data or "")
+    ) as answer:
+        first.fill("5" if model == "iris" else "290")
+    expect(send_it).to_be_enabled()
+    control = page.get_by_label("Know the true value?")
+    if model == "iris":
+        control.select_option(given)
+    else:
+        control.fill(given)
+    send_it.click()
+    expect(page.locator("#feedback-said")).to_have_text("Thank you, it is noted.")
+    expect(control).to_have_value("")  # nothing stays to be sent for the next prediction
+    expect(send_it).to_be_disabled()
+    (record,) = recorded(log, "feedback")[before:]
+    identifier = answer.value.json()["id"]
+    assert (record["id"], record["actual"], record.get("row", 0)) == (identifier, actual, 0)
+    assert [line["model"] for line in recorded(log, "prediction") if line["id"] == identifier] == [model]
+
+
+def test_no_truth_is_sent_that_nobody_chose_or_for_other_inputs(visit: Visit, listening: tuple[str, Path]) -> None:
+    url, log = listening
+    page = ready(visit("/#iris", at=url))
+    before = len(recorded(log, "feedback"))
+    send_it = page.get_by_role("button", name="Send feedback")
+    send_it.click()
+    expect(page.locator("#feedback-said")).to_have_text("choose the true class")
+    expect(page.get_by_label("Know the true value?")).to_be_focused()
+    page.get_by_label("Know the true value?").select_option("setosa")
+    page.evaluate(
+        """() => {
+          const box = document.querySelector(".field input[type=text]");
+          box.value = "6.5";
+          box.dispatchEvent(new Event("input"));
+        }"""
+    )
+    assert send_it.is_disabled()  # until the answer for these inputs is there
+    expect(send_it).to_be_enabled()
+    page.locator("#model").select_option("babies")
+    ready(page)
+    for given in ("", "heavy", "nan", "1e39"):
+        page.get_by_label("Know the true value?").fill(given)
+        send_it.click()
+        expect(page.locator("#feedback-said")).to_have_text("expected a number")
+    assert len(recorded(log, "feedback")) == before
 
 
 def feedback(page: Page, url: str, received: list[Any], status: int = 202) -> None:
@@ -664,8 +896,11 @@ def test_feedback_sends_the_true_value_of_the_last_prediction(
 
 def test_feedback_that_is_refused_says_so(visit: Visit, url: str) -> None:
     page = ready(visit(errors=(404,), before=lambda page: feedback(page, url, [], status=404)))
+    page.get_by_label("Know the true value?").select_option("setosa")
     page.get_by_role("button", name="Send feedback").click()
     expect(page.locator("#feedback-said")).to_have_text("no such prediction")
+    expect(page.get_by_role("button", name="Send feedback")).to_be_enabled()  # the choice is still there: again
+    expect(page.get_by_label("Know the true value?")).to_have_value("0")
 
 
 def test_a_cold_function_is_waited_for_and_told_of(visit: Visit) -> None:
@@ -912,6 +1147,14 @@ def test_any_model_gets_its_page(
     expect(page.locator(".summary p")).to_have_text("2 of 2 rows scored")
     curl = subprocess.run(["bash", "-c", snippet(page, "curl")], capture_output=True, text=True, check=True).stdout
     assert "prediction" in json.loads(curl)
+
+
+@pytest.mark.parametrize(("model", "offered"), [("margin", True), ("groups", False), ("bare", False)])
+def test_a_truth_is_asked_for_where_it_can_be_compared(visit: Visit, zoo: str, model: str, offered: bool) -> None:
+    """Nobody knows the true cluster; of several targets one value would say nothing."""
+    page = visit(f"/#{model}", at=zoo, before=lambda page: feedback(page, zoo, []))
+    expect(page.locator(".value strong")).not_to_have_text("–")
+    expect(page.locator("#feedback")).to_be_visible(visible=offered)
 
 
 def test_another_version_is_chosen_and_asked_by_its_number(visit: Visit, zoo: str) -> None:

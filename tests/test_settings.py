@@ -131,4 +131,5 @@ def test_labels_are_followed_on_s3_unless_the_deployment_pins_digests() -> None:
 
 def test_models_may_take_most_of_the_functions_memory() -> None:
     assert Settings.from_env({}).memory_mb is None
-    assert Settings.from_env({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1000"}).memory_mb == 600
+    assert Settings.from_env({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769"}).memory_mb == 1513
+    assert Settings.from_env({"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "400"}).memory_mb == 200

@@ -1,27 +1,40 @@
-// The service over HTTP: every URL relative to the page, the key in this tab only, problems as errors.
+// The service over HTTP: every URL relative to the page, the caller's secret in this tab only, problems as errors.
 
-const KEY = "api-key";
 const SLOW = 1200; // ms after which a person wonders
-export const KEY_HEADER = "x-api-key";
 
-export const key = {
-  get: () => sessionStorage.getItem(KEY) ?? "",
-  set: (value) => (value ? sessionStorage.setItem(KEY, value) : sessionStorage.removeItem(KEY)),
+// How a caller proves itself: by which header, with what before the secret there, and the secret's name in code.
+export const WAYS = {
+  apiKey: { header: "x-api-key", before: "", name: "API_KEY", word: "API key" },
+  token: { header: "authorization", before: "Bearer ", name: "TOKEN", word: "access token" },
 };
 
+export const secret = {
+  get way() { return Object.keys(WAYS).find((way) => sessionStorage.getItem(way)); },
+  get value() { return sessionStorage.getItem(this.way) ?? ""; },
+  set(way, value) {
+    for (const other of Object.keys(WAYS)) sessionStorage.removeItem(other);
+    if (value) sessionStorage.setItem(way, value);
+  },
+};
+
+// What an answer of 401 or 403 asks for. A signature of AWS is none of the ways: a page holds no AWS credentials.
+function wanted(response, { error }) {
+  if (/^bearer/i.test(response.headers.get("www-authenticate") ?? "")) return "token";
+  return ["MissingAuthenticationToken", "InvalidSignature"].includes(error) ? "signature" : secret.way ?? "apiKey";
+}
+
 export class Problem extends Error {
-  constructor(status, document, retryAfter) {
+  constructor(status, document, { retryAfter, way } = {}) {
     super(document.detail ?? document.message ?? document.title ?? `the service answered ${status}`);
-    Object.assign(this, { status, errors: document.errors ?? [], name: document.error ?? "Problem", retryAfter });
+    Object.assign(this, { status, errors: document.errors ?? [], name: document.error ?? "Problem", retryAfter, way });
   }
 
-  get wantsKey() { return this.status === 401 || this.status === 403; }
   get passing() { return [0, 429, 502, 503, 504].includes(this.status); }
 }
 
 async function once(path, options) {
   const headers = { accept: "application/json", ...options.headers };
-  if (key.get()) headers[KEY_HEADER] = key.get();
+  if (secret.value) headers[WAYS[secret.way].header] = WAYS[secret.way].before + secret.value;
   let response;
   try {
     response = await fetch(path, { cache: "no-store", ...options, headers });
@@ -30,7 +43,12 @@ async function once(path, options) {
     throw new Problem(0, { detail: "the service does not answer: check the connection" });
   }
   const document = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Problem(response.status, document, Number(response.headers.get("retry-after")) || undefined);
+  if (!response.ok) {
+    throw new Problem(response.status, document, {
+      retryAfter: Number(response.headers.get("retry-after")) || undefined,
+      way: [401, 403].includes(response.status) ? wanted(response, document) : undefined,
+    });
+  }
   return document;
 }
 

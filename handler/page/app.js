@@ -1,11 +1,11 @@
 // The page: which model, which inputs, and who must know when they change.
 
-import { ask, field, key, send } from "./api.js";
+import { ask, field, secret, send, WAYS } from "./api.js";
 import { blank, output, sentence, show } from "./answer.js";
 import * as card_ from "./card.js";
-import { Curve, drawable, furthest } from "./curve.js";
+import { COARSE, Curve, drawable, furthest } from "./curve.js";
 import { $, copy, debounce, h, save } from "./dom.js";
-import { read, title } from "./features.js";
+import { fault, read, title } from "./features.js";
 import { Form } from "./form.js";
 import { Snippets } from "./snippets.js";
 
@@ -13,7 +13,7 @@ const TYPING = 120; // ms without a key before the answer is asked for
 const RESTING = 350; // and the curve, which costs more
 const LISTENING = 700; // and before it is read aloud
 
-const state = { status: null, models: [], summary: null, card: null, form: null, curveOf: null, last: null, row: null, abort: null };
+const state = { status: null, models: [], summary: null, card: null, form: null, last: null, row: null, abort: null, opening: 0 };
 const curve = new Curve($("curve"), $("curve-said"));
 const snippets = new Snippets($("code"));
 const aloud = debounce((text) => { $("live").textContent = text; }, LISTENING);
@@ -28,7 +28,6 @@ async function start() {
   try {
     const [status, { models }] = await Promise.all([ask(".", { onSlow }), ask("models", { onSlow })]);
     Object.assign(state, { status, models });
-    if (status.auth === "api-key" && !key.get()) askKey();
     if (!models.length) return loading("No model is served yet: pack one, then load this page again.", true);
     $("model").replaceChildren(...models.map(({ name }) => h("option", {}, name)));
     await fromAddress();
@@ -49,11 +48,11 @@ async function fromAddress() {
 
 async function open(summary, version, given = new URLSearchParams()) {
   const onSlow = () => { $("meta").textContent = "waking the function…"; };
+  const turn = state.opening += 1;
   const card = await ask(`models/${encodeURIComponent(summary.name)}/versions/${encodeURIComponent(version)}`, { onSlow });
+  if (turn !== state.opening) return; // another was chosen meanwhile
   Object.assign(state, { summary, card, last: null });
-  $("model").value = summary.name;
-  $("version").replaceChildren(...summary.versions.map((entry) => h("option", { value: entry.version, selected: entry.version === version },
-    [entry.version, ...card_.labels(summary, entry.version)].join(" · "))));
+  pick();
   $("loading").hidden = true;
   $("page").hidden = false;
   document.title = `${title(card.name)} · try the model`;
@@ -73,6 +72,14 @@ async function open(summary, version, given = new URLSearchParams()) {
   await chooseCurve(card);
 }
 
+// The pickers show what the page shows, also after a choice that could not be opened.
+function pick() {
+  const { summary, card } = state;
+  $("model").value = summary.name;
+  $("version").replaceChildren(...summary.versions.map(({ version }) => h("option", { value: version, selected: version === card.version },
+    [version, ...card_.labels(summary, version)].join(" · "))));
+}
+
 function path() {
   const { name, version } = state.card;
   const one = `models/${encodeURIComponent(name)}`;
@@ -83,6 +90,7 @@ function path() {
 
 function changed(feature) {
   if (drawable(feature)) $("curve-feature").value = feature.name;
+  feedbackReady(false); // the answer that is there belongs to other inputs
   soon();
 }
 
@@ -93,7 +101,7 @@ async function answer() {
   if (!good) return unanswered("Mend the marked inputs to see a prediction.");
   const { signal } = (state.abort = new AbortController());
   const row = form.row;
-  snippets.update(new URL(path(), document.baseURI).href, { features: row }, Boolean(key.get()) || state.status.auth === "api-key");
+  snippets.update(new URL(path(), document.baseURI).href, { features: row }, WAYS[secret.way]);
   $("answer").setAttribute("aria-busy", "true");
   const before = performance.now();
   try {
@@ -134,7 +142,7 @@ function unanswered(text) {
 
 // A problem document goes to the fields it names; what names none is said beside the prediction.
 function explain(error) {
-  if (error.wantsKey) askKey();
+  if (error.way) askFor(error);
   const elsewhere = (error.errors ?? []).filter(({ pointer, detail }) => {
     const name = field(pointer);
     const feature = name !== null && (state.card.features.find((f) => f.name === name) ?? state.card.features[Number(name)]);
@@ -147,11 +155,12 @@ function explain(error) {
 
 function curveOf(features) {
   $("curve-feature").replaceChildren(...features.map((feature) => h("option", { value: feature.name }, title(feature.name).toLowerCase())));
+  curve.limit = state.status.limits?.rows ?? Infinity;
 }
 
 // At first the input that matters most here, until somebody chooses or moves another.
 async function chooseCurve(card) {
-  const features = card.features.filter(drawable).slice(0, 24);
+  const features = card.features.filter(drawable).slice(0, Math.min(24, Math.floor(curve.limit / COARSE)));
   if (!features.length || !state.last) return;
   const before = $("curve-feature").value;
   const found = await furthest(path(), card, features, state.row).catch(() => null);
@@ -188,11 +197,12 @@ function prepareBatch() {
 // --- the true value, when the deployment takes it
 
 function prepareFeedback() {
-  $("feedback").hidden = !state.status.feedback;
-  if (!state.status.feedback) return;
-  const { classes, labels, unit } = output(state.card, "prediction");
+  const { classes, labels, unit, width } = output(state.card, "prediction");
+  const comparable = width === 1 && state.card.task !== "clustering"; // nobody knows the true cluster
+  $("feedback").hidden = !(state.status.feedback && comparable);
+  // No class is chosen beforehand: what was not looked at must not be sent as true.
   const control = classes
-    ? h("select", { id: "actual" }, classes.map((value, i) => h("option", { value: i }, labels?.[i] ?? String(value))))
+    ? h("select", { id: "actual" }, h("option", { value: "" }, "choose…"), classes.map((value, i) => h("option", { value: i }, labels?.[i] ?? String(value))))
     : h("input", { id: "actual", type: "text", inputmode: "decimal", autocomplete: "off" });
   $("actual-place").replaceChildren(control);
   $("actual-unit").textContent = unit ?? "";
@@ -200,44 +210,57 @@ function prepareFeedback() {
 
 function feedbackReady(ready) {
   $("feedback").querySelector("button").disabled = !ready;
-  $("feedback-said").textContent = "";
+  const said = "It is recorded beside this prediction."; // the line is always there, so that an answer moves nothing
+  if ($("feedback-said").textContent !== said) $("feedback-said").textContent = said;
 }
 
 async function sendFeedback(event) {
   event.preventDefault();
   const { classes } = output(state.card, "prediction");
   const typed = $("actual").value;
-  const actual = classes ? classes[Number(typed)] : read(typed, { kind: "number" });
-  if (!classes && !Number.isFinite(actual)) {
-    $("feedback-said").textContent = "expected a number";
+  const actual = classes ? classes[typed === "" ? NaN : Number(typed)] : read(typed, { kind: "number" });
+  const wrong = classes ? actual === undefined && "choose the true class" : fault(actual, { kind: "number" }) && "expected a number";
+  if (wrong) {
+    $("feedback-said").textContent = wrong;
     $("actual").focus();
     return;
   }
+  const { id } = state.last;
+  $("feedback").querySelector("button").disabled = true;
   try {
-    await send("feedback", { id: state.last.id, row: 0, actual });
-    feedbackReady(false);
+    await send("feedback", { id, row: 0, actual });
+    $("actual").value = "";
     $("feedback-said").textContent = "Thank you, it is noted.";
   } catch (error) {
+    if (error.way) askFor(error);
     $("feedback-said").textContent = error.message;
+    $("feedback").querySelector("button").disabled = state.last?.id !== id;
   }
 }
 
 // --- the key, and what goes wrong
 
-function askKey() {
+function askFor({ way }) {
   state.accepted = false;
-  if (!$("key").hidden && key.get()) $("key-about").textContent = "This key is not accepted.";
-  $("key").hidden = false;
+  $("key").hidden = !WAYS[way];
+  if (!WAYS[way]) return;
+  const { word } = WAYS[way];
+  $("key-label").textContent = `${word[0].toUpperCase()}${word.slice(1)}`;
+  $("key-about").textContent = secret.value
+    ? `This ${word} is not accepted.`
+    : `This endpoint asks for an ${word}. It stays in this tab and is forgotten when you close it.`;
+  state.way = way;
   $("key-value").focus();
 }
 
 async function useKey(event) {
   event.preventDefault();
-  key.set($("key-value").value.trim());
+  secret.set(state.way, $("key-value").value.trim());
   $("key-value").value = "";
   state.accepted = true;
   await (state.card ? answer() : start());
   $("key").hidden = state.accepted;
+  if (state.accepted && !$("page").hidden) $("model").focus(); // where the key was there is nothing any more
 }
 
 function loading(text, again = false) {
@@ -247,11 +270,16 @@ function loading(text, again = false) {
 }
 
 function failed(error) {
-  if (error.wantsKey) askKey();
-  loading(error.wantsKey ? "The endpoint asks for a key." : `The models cannot be read: ${error.message}.`, true);
+  if (error.way) askFor(error);
+  if (error.way === "signature") return loading("The endpoint asks for requests signed with AWS credentials, which a page in a browser does not have: call it from code.");
+  return loading(error.way ? `The endpoint asks for an ${WAYS[error.way].word}.` : `The models cannot be read: ${error.message}.`, true);
 }
 
-const guarded = (action) => () => action().catch((error) => (state.card ? explain(error) : failed(error)));
+const guarded = (action) => () => action().catch((error) => {
+  if (!state.card) return failed(error);
+  pick();
+  return explain(error);
+});
 
 $("again").addEventListener("click", start);
 $("key").addEventListener("submit", useKey);

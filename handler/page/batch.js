@@ -1,11 +1,11 @@
 // Many rows: a file or pasted text, checked row by row, scored in batches, shown with what was refused in its place.
 
 import { rowOf, send } from "./api.js";
-import { hue, output } from "./answer.js";
+import { hue, output, word } from "./answer.js";
 import { bins, histogram } from "./charts.js";
 import * as csv from "./csv.js";
 import { $, h, save } from "./dom.js";
-import { number, percent } from "./features.js";
+import { aligned, number, percent, read } from "./features.js";
 
 const ROWS = 1000; // in one request: often enough for the progress to move
 const BYTES = 3_000_000;
@@ -120,14 +120,16 @@ export class Batch {
     const values = answers.map((answer) => answer.label ?? answer.prediction);
     const numeric = one.kind === "number" && values.every((value) => typeof value === "number");
     if (!values.length || values.some(Array.isArray)) return place.remove();
-    const unit = numeric && one.unit ? `, ${one.unit}` : "";
+    const axis = [this.card.task === "regression" ? "prediction" : "predicted class", numeric && one.unit].filter(Boolean).join(", ");
     const order = numeric ? [] : [...new Set([...(one.labels ?? []), ...values.map(String)])];
-    const drawn = () => histogram(place, numeric ? bins(values) : order.map((label, i) => ({ label, hue: hue(i), count: values.filter((v) => String(v) === label).length })), `How the predictions are distributed${unit}`);
+    const drawn = () => histogram(place, numeric ? bins(values) : order.map((label, i) => ({ label, hue: hue(i), count: values.filter((v) => String(v) === label).length })), `How the predictions are distributed: rows by ${axis}`, axis);
     drawn();
-    place.prepend(h("p", { class: "hint" }, `Predictions${unit}`));
+    place.prepend(h("p", { class: "hint" }, "Rows"));
     return undefined;
   }
 }
+
+const isNumber = (cell) => typeof read(cell ?? "", { kind: "number" }) === "number";
 
 const at = (found, i) => ({
   prediction: found.predictions[i], label: found.labels?.[i], probabilities: found.probabilities?.[i], conversions: found.conversions?.[i],
@@ -144,11 +146,22 @@ class Table {
       ...Object.keys(prediction.conversions).map((unit) => [`prediction_${unit}`, (a) => a.conversions?.[unit]]),
       ...labels.map((label) => [`probability_${label}`, (a) => a.probabilities?.[label]]),
     ].filter(Boolean);
-    this.head = [card.task === "regression" ? "prediction" : "class", ...Object.keys(prediction.conversions), labels.length && "probability"].filter(Boolean);
+    this.head = [[card.task === "regression" ? "prediction" : "class", prediction.unit].filter(Boolean).join(", "), ...Object.keys(prediction.conversions), labels.length && "probability"].filter(Boolean);
+    this.write = this.added.map(([, get]) => aligned(read.rows.map((row) => row.answer && get(row.answer))));
+    this.right = read.header.map((_, i) => read.rows.slice(0, SHOWN).filter(({ cells }) => isNumber(cells[i])).length > Math.min(SHOWN, read.rows.length) / 2);
+    this.regression = card.task === "regression";
+    this.figured = !prediction.labels && read.rows.some(({ answer }) => typeof answer?.prediction === "number");
     this.body = h("tbody");
     this.more = h("button", { type: "button", class: "quiet", onclick: () => { this.shown += 5 * SHOWN; this.draw(this.rows); } }, "Show more rows");
     this.element = h("div", {}, h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Scored rows" },
-      h("table", {}, h("thead", {}, h("tr", {}, ["line", ...read.header, ...this.head].map((name, i) => h("th", { scope: "col", class: i > read.header.length ? "answer" : null }, name)))), this.body)), this.more);
+      h("table", {}, h("thead", {}, h("tr", {}, ["line", ...read.header, ...this.head].map((name, i) => h("th", { scope: "col", class: this.sides(i - 1) }, name)))), this.body)), this.more);
+  }
+
+  // The class of a column: an answer or not, its figures to the right.
+  sides(i) {
+    const answer = i - this.read.header.length;
+    const right = answer < 0 ? this.right[i] : answer > 0 || this.figured;
+    return [answer >= 0 && "answer", right && "right"].filter(Boolean).join(" ") || null;
   }
 
   draw(rows) {
@@ -159,7 +172,7 @@ class Table {
 
   line({ line, cells, faults, answer }) {
     const bad = new Map(faults.map((fault) => [fault.name, fault.detail]));
-    const given = this.read.header.map((name, i) => h("td", { class: bad.has(name) ? "bad" : null }, cells[i] ?? ""));
+    const given = this.read.header.map((name, i) => h("td", { class: [bad.has(name) && "bad", this.sides(i)].filter(Boolean).join(" ") || null }, cells[i] ?? ""));
     const told = faults.map(({ name, detail }) => (name ? `${name}: ${detail}` : detail)).join("; ");
     return h("tr", { class: faults.length ? "refused" : null }, h("th", { scope: "row" }, line), given,
       faults.length ? h("td", { class: "answer", colspan: this.head.length }, told) : this.figures(answer));
@@ -169,9 +182,9 @@ class Table {
     if (!answer) return h("td", { class: "answer", colspan: this.head.length }, "not scored");
     const { prediction, label, conversions, probabilities } = answer;
     const shares = Object.values(probabilities ?? {});
-    const shown = (value) => (Array.isArray(value) ? value.map((v) => number(v)).join(", ") : number(value));
-    return [label ?? shown(prediction), ...Object.values(conversions ?? {}).map((v) => number(v)), shares.length && percent(Math.max(...shares))]
-      .filter((figure) => figure !== 0).map((figure) => h("td", { class: "answer" }, figure));
+    const shown = (value, i) => (typeof value === "number" && this.regression ? this.write[i](value) : word(value));
+    return [label ?? shown(prediction, 0), ...Object.values(conversions ?? {}).map((v, i) => shown(v, i + 1)), shares.length && percent(Math.max(...shares))]
+      .filter((figure) => figure !== 0).map((figure, i) => h("td", { class: this.sides(this.read.header.length + i) }, figure));
   }
 
   csv() {

@@ -27,7 +27,7 @@ function facts(card, summary, state) {
   return [
     ["Estimator", card.estimator],
     ["Task", card.task.replace("-", " ")],
-    ["Version", [card.version, ...labels(summary, card.version), state].filter(Boolean).join(", ")],
+    ["Version", [card.version, ...labels(summary, card.version), state === "unavailable" && state].filter(Boolean).join(", ")],
     ["Packed", h("time", { datetime: card.created }, day(card.created))],
     data.training_rows && ["Training rows", [number(data.training_rows), data.rows && data.rows !== data.training_rows && ` of ${number(data.rows)}`, (data.source ?? data.file) && h("span", { class: "dim" }, ` ${data.source ?? data.file}`)]],
     ["Engine", compiled ? "ONNX, compiled from the estimator" : "scikit-learn, the estimator itself"],

@@ -7,23 +7,28 @@ import { choices, isNumeric, number, outside, percent, title, word } from "./fea
 import { frame, path, ticks } from "./charts.js";
 
 const POINTS = 61;
+export const COARSE = 7; // a feature, where all of them are compared
 
 export const drawable = (feature) => Boolean(choices(feature) || (isNumeric(feature) && feature.range) || feature.categories?.length);
 
 export class Curve {
   constructor(place, said) {
-    Object.assign(this, { said, cache: new Map(), drawn: null, reach: [], legend: h("ul", { class: "legend" }), place: h("div", { class: "plot" }) });
+    Object.assign(this, { said, cache: new Map(), drawn: null, turn: 0, limit: Infinity, reach: [], legend: h("ul", { class: "legend" }), place: h("div", { class: "plot" }) });
     place.replaceChildren(this.legend, this.place);
     new ResizeObserver(() => this.drawn && this.draw(...this.drawn)).observe(this.place);
   }
 
   // Moving the feature itself changes nothing of its curve within the seen range: only a new curve is asked for.
   async update(path_, card, feature, row, answer, signal) {
-    const grid = values(feature, row[feature.name], POINTS);
+    const turn = this.turn += 1;
+    const grid = values(feature, row[feature.name], Math.max(2, Math.min(POINTS, this.limit)));
     const key = JSON.stringify([path_, feature.name, { ...row, [feature.name]: null }, grid[0], grid.at(-1)]);
     if (!this.cache.has(key)) {
       const instances = grid.map((value) => ({ ...row, [feature.name]: value }));
-      const found = await send(path_, { instances, outputs: outputs(card) }, { signal });
+      const found = await send(path_, { instances, outputs: outputs(card) }, { signal }).catch((error) => {
+        if (turn === this.turn) throw error;
+      });
+      if (turn !== this.turn) return; // another was asked for meanwhile
       if (this.cache.size > 50) this.cache.clear();
       this.cache.set(key, lines(card, found));
     }
@@ -32,6 +37,7 @@ export class Curve {
   }
 
   clear(text) {
+    this.turn += 1;
     this.drawn = null;
     this.place.replaceChildren();
     this.legend.replaceChildren();
@@ -53,6 +59,7 @@ export class Curve {
       xWord: listed ? (i) => word(grid[i], feature) : number,
       yTicks: shares ? [0, 0.25, 0.5, 0.75, 1] : names?.map((_, i) => i) ?? ticks(low, high),
       yWord: shares ? percent : (at) => names?.[at] ?? number(at),
+      xTitle: [title(feature.name), feature.unit].filter(Boolean).join(", "),
       height: this.place.clientHeight,
     });
     const positions = grid.map((value, i) => area.sx(listed ? i : value));
@@ -106,10 +113,10 @@ export class Curve {
   }
 }
 
-// The input that moves this answer the furthest over its range, all else held, and between which values: seven points
+// The input that moves this answer the furthest over its range, all else held, and between which values: COARSE points
 // each, in one request.
 export async function furthest(path_, card, features, row, signal) {
-  const grids = features.map((feature) => values(feature, row[feature.name], 7));
+  const grids = features.map((feature) => values(feature, row[feature.name], COARSE));
   const instances = grids.flatMap((grid, i) => grid.map((value) => ({ ...row, [features[i].name]: value })));
   const found = lines(card, await send(path_, { instances, outputs: outputs(card) }, { signal }));
   let from = 0;

@@ -102,6 +102,16 @@ export function number(value, digits = 4) {
   return value.toLocaleString("en", { maximumSignificantDigits: Math.max(digits, Math.floor(Math.log10(size || 1)) + 1) });
 }
 
+// How to write a column of numbers: with the decimals that the typical one of them has, so that their points stand in line.
+export function aligned(values) {
+  const sizes = values.filter((value) => typeof value === "number" && value !== 0).map(Math.abs).sort((a, b) => a - b);
+  const typical = sizes[sizes.length >> 1] ?? 1;
+  const decimals = Math.max(0, 3 - Math.floor(Math.log10(typical)));
+  const least = 0.5 * 10 ** -decimals;
+  return (value) => (decimals > 6 || typical >= 1e9 || (value !== 0 && Math.abs(value) < least) ? number(value)
+    : value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals }));
+}
+
 export const percent = (share) => `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
 export const range = (feature) => (feature.range ? `${number(feature.range[0], 3)} – ${number(feature.range[1], 3)}` : "");
 export const word = (value, feature) =>

@@ -10,6 +10,7 @@ export class Form {
     this.features = features;
     this.fields = new Map(features.map((feature, i) => [feature.name, new Field(feature, `f${i}`, onChange)]));
     place.replaceChildren(...[...this.fields.values()].map((field) => field.element));
+    place.style.setProperty("--count", features.length); // few fields may stand further apart, but not lost
     this.fill(Object.fromEntries(features.map((feature) => [feature.name, feature.example])));
   }
 

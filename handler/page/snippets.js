@@ -1,6 +1,5 @@
-// The current call in four languages. A key is named, never shown: snippets are pasted where others read them.
+// The current call in four languages. A secret is named, never shown: snippets are pasted where others read them.
 
-import { KEY_HEADER } from "./api.js";
 import { $, copy, h } from "./dom.js";
 
 // JSON in ASCII: whatever console it is pasted into, its encoding cannot spoil it.
@@ -21,31 +20,32 @@ function python(value) {
 const shell = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 const power = (text) => `'${text.replaceAll("'", "''")}'`;
 
+// Each takes the URL, the body, and how the caller proves itself (one of WAYS), if it must.
 export const LANGUAGES = {
-  curl: (url, body, keyed) => [
+  curl: (url, body, way) => [
     `curl -s ${shell(url)}`,
     "-H 'content-type: application/json'",
-    keyed && `-H "${KEY_HEADER}: $API_KEY"`,
+    way && `-H "${way.header}: ${way.before}$${way.name}"`,
     `-d ${shell(ascii(body))}`,
   ].filter(Boolean).join(" \\\n  "),
-  Python: (url, body, keyed) => `import json
-${keyed ? "import os\n" : ""}import urllib.request
+  Python: (url, body, way) => `import json
+${way ? "import os\n" : ""}import urllib.request
 
 request = urllib.request.Request(
     ${JSON.stringify(url)},
     data=json.dumps(${python(body)}).encode(),
-    headers={"content-type": "application/json"${keyed ? `, "${KEY_HEADER}": os.environ["API_KEY"]` : ""}},
+    headers={"content-type": "application/json"${way ? `, "${way.header}": ${way.before && `"${way.before}" + `}os.environ["${way.name}"]` : ""}},
 )
 with urllib.request.urlopen(request) as response:
     print(json.load(response))`,
-  JavaScript: (url, body, keyed) => `${keyed ? 'const API_KEY = "…";\n' : ""}const response = await fetch(${JSON.stringify(url)}, {
+  JavaScript: (url, body, way) => `${way ? `const ${way.name} = "…";\n` : ""}const response = await fetch(${JSON.stringify(url)}, {
   method: "POST",
-  headers: { "content-type": "application/json"${keyed ? `, "${KEY_HEADER}": API_KEY` : ""} },
+  headers: { "content-type": "application/json"${way ? `, "${way.header}": ${way.before && `"${way.before}" + `}${way.name}` : ""} },
   body: JSON.stringify(${spaced(body)}),
 });
 console.log(await response.json());`,
-  PowerShell: (url, body, keyed) => `$body = ${power(ascii(body))}
-Invoke-RestMethod -Method Post -Uri ${power(url)} -ContentType 'application/json'${keyed ? ` -Headers @{ ${power(KEY_HEADER)} = $env:API_KEY }` : ""} -Body $body`,
+  PowerShell: (url, body, way) => `$body = ${power(ascii(body))}
+Invoke-RestMethod -Method Post -Uri ${power(url)} -ContentType 'application/json'${way ? ` -Headers @{ ${power(way.header)} = "${way.before}$env:${way.name}" }` : ""} -Body $body`,
 };
 
 export class Snippets {
