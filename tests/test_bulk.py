@@ -139,6 +139,13 @@ def test_a_line_that_is_not_utf_8_is_a_bad_row_whatever_else_is_in_its_chunk(tmp
         assert bad_rows(outcome)[0] == (2, None, "expected UTF-8")
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path, iris: Scorer) -> None:
+    line = b'{"sepal_length":1,"sepal_width":2,"petal_length":3,"petal_width":4}\n'
+    outcome = run(Objects(), job(tmp_path, "rows.jsonl", b"\xef\xbb\xbf" + line + line), iris)
+    assert len(answer(outcome)) == 2
+    assert not bad_rows(outcome)
+
+
 def test_bad_rows_of_parquet(tmp_path: Path, iris: Scorer) -> None:
     data = frame(30)
     data.loc[4, "sepal_width"] = None

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from model.codec.appended import Appended, Column, joined, texts
-from model.codec.json_rows import UNREADABLE
+from model.codec.json_rows import BOM, UNREADABLE
 from model.codec.text_lines import Record, lines
 from model.errors import Fault
 from model.faults import explain_json
@@ -41,7 +41,7 @@ class JsonLines:
     def taken(self, first: bytes) -> list[str]:
         """Return the keys of the first line, which stand for those of all."""
         try:
-            found = msgspec.json.decode(first.split(b"\n", 1)[0])
+            found = msgspec.json.decode(first.removeprefix(BOM).split(b"\n", 1)[0])
         except UNREADABLE:
             return []
         return list(found) if isinstance(found, dict) else []
@@ -68,7 +68,7 @@ class JsonLines:
     def records(self, chunk: bytes, line: int) -> Iterator[Record]:
         """Read line by line what `matrix` refused."""
         for number, raw in enumerate(chunk.split(b"\n"), line):
-            content = raw.strip()
+            content = (raw.removeprefix(BOM) if number == 1 else raw).strip()
             if content:
                 faults = self._faults(content)
                 yield Record(number, content, None if faults else self._one(content), faults)
