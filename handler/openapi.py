@@ -170,10 +170,14 @@ def _parameters(manifest: Manifest) -> list[Schema]:
     names = [output.name for output in manifest.outputs]
     choice = {"type": "array", "items": {"enum": names}, "minItems": 1}
     found: list[Schema] = [{"name": "outputs", "in": "query", "schema": choice, "style": "form", "explode": False}]
-    found += [{"name": name, "in": "query", "schema": schema} for name, schema in _options(manifest).items()]
-    return found
+    options = _options(manifest) | {"record": _RECORD}
+    return found + [{"name": name, "in": "query", "schema": schema} for name, schema in options.items()]
 
 
+_RECORD: Schema = {
+    "enum": ["true", "false"],
+    "description": "false: a what-if question, kept out of what drift is told by",
+}
 _TOP_K = "only so many classes, the most probable first"
 _THRESHOLD = "predict the second class from this probability of it on"
 

@@ -76,7 +76,7 @@ class Predict:
             answer, headers = _csv(prediction, scorer)
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
-        if self._recorder is not None:
+        if self._recorder is not None and asked.get("record") != "false":
             self._recorder.answered(call.identifier, request, prediction)
 
     def _version(self, path: dict[str, str], label: str | None) -> tuple[str | None, str | None]:

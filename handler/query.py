@@ -1,4 +1,4 @@
-"""The options in a query string: outputs, top_k, threshold, label; imported only when there is one."""
+"""The options in a query string: outputs, top_k, threshold, label, record; imported only when there is one."""
 
 from dataclasses import replace
 from typing import cast
@@ -8,7 +8,8 @@ from model.errors import Fault, InvalidRows
 from model.manifest import OutputName
 from model.rows import LARGEST, Request
 
-NAMES = ("outputs", "top_k", "threshold", "label")
+NAMES = ("outputs", "top_k", "threshold", "label", "record")
+_SWITCH = ("true", "false")
 _DIGITS = 10
 
 
@@ -49,6 +50,8 @@ def apply(request: Request, options: dict[str, str], offered: tuple[OutputName, 
             request = replace(request, threshold=share)
         else:
             faults.append(_fault("threshold", "expected a number from 0 to 1"))
+    if options.get("record", "true") not in _SWITCH:
+        faults.append(_fault("record", "expected true or false"))
     if faults:
         raise InvalidRows(tuple(faults))
     return request

@@ -371,13 +371,13 @@ def test_of_two_curves_the_one_asked_for_last_is_drawn(visit: Visit) -> None:
             route.continue_()
 
     held: list[Route] = []
-    page = ready(visit(before=lambda page: page.route("**/predict", slow)))
+    page = ready(visit(before=lambda page: page.route("**/predict?*", slow)))
     page.wait_for_timeout(800)  # the curves of the beginning would draw the right one over the wrong one
     page.locator("#curve-feature").select_option("sepal_width")
     page.wait_for_timeout(100)
     page.locator("#curve-feature").select_option("sepal_length")
     expect(page.locator("#curve svg")).to_have_attribute("aria-label", re.compile("^As Sepal length goes"))
-    with page.expect_response(lambda response: response.url.endswith("/predict")):
+    with page.expect_response(lambda response: response.url.endswith("/predict?record=false")):
         held[0].continue_()
     page.wait_for_timeout(400)
     expect(page.locator("#curve svg")).to_have_attribute("aria-label", re.compile("^As Sepal length goes"))

@@ -108,6 +108,21 @@ def test_predictions_in_a_dialect_are_recorded_under_the_requests_id(
     assert (line["id"], line["bins"], line["answers"]) == (answer.headers["x-request-id"], [[6, 2, 6, 2]], [1])
 
 
+def test_a_what_if_question_is_not_recorded(packed: Path, records: Records) -> None:
+    started = runtime.start({"MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris", **ON})
+    client = TestClient(create_app(started.registry, started.settings, started.observer, recorder=started.recorder))
+    body = {"features": [6.1, 2.8, 4.7, 1.2]}
+    assert client.post("/predict?record=false", json=body).status_code == 200
+    refused = client.post("/predict?record=no", json=body)
+    assert (refused.status_code, refused.json()["errors"]) == (
+        400,
+        [{"pointer": "", "detail": "query parameter record: expected true or false"}],
+    )
+    assert records("prediction") == []
+    assert client.post("/predict?record=true", json=body).status_code == 200
+    assert len(records("prediction")) == 1
+
+
 def test_what_a_callers_options_made_of_an_answer_is_not_recorded(packed: Path, records: Records) -> None:
     started = runtime.start({"MODEL_STORE": packed.as_uri(), "MODEL_DEFAULT": "iris", **ON})
     assert started.recorder is not None

@@ -86,6 +86,9 @@ function path() {
   return state.summary.live === version ? `${one}/predict` : `${one}/versions/${encodeURIComponent(version)}/predict`;
 }
 
+// Of what nobody asked no record is kept: it would be taken for drift.
+const whatIf = () => `${path()}?record=false`;
+
 // --- the answer
 
 function changed(feature) {
@@ -163,7 +166,7 @@ async function chooseCurve(card) {
   const features = card.features.filter(drawable).slice(0, Math.min(24, Math.floor(curve.limit / COARSE)));
   if (!features.length || !state.last) return;
   const before = $("curve-feature").value;
-  const found = await furthest(path(), card, features, state.row).catch(() => null);
+  const found = await furthest(whatIf(), card, features, state.row).catch(() => null);
   if (!found || card !== state.card) return;
   curve.reach = found.reach;
   if ($("curve-feature").value === before) $("curve-feature").value = found.feature.name;
@@ -175,7 +178,7 @@ async function drawCurve() {
   if (!feature) return curve.clear("No input of this model has a seen range or listed values to draw over.");
   if (!state.last || $("answer").classList.contains("stale")) return undefined;
   try {
-    await curve.update(path(), state.card, feature, state.row, state.last, state.abort?.signal);
+    await curve.update(whatIf(), state.card, feature, state.row, state.last, state.abort?.signal);
   } catch (error) {
     if (error.name !== "AbortError") curve.clear(`No curve: ${error.message}`);
   }
