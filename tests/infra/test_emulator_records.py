@@ -73,4 +73,4 @@ def test_what_one_function_logs_the_other_finds(start: Start, bucket: Any) -> No
     assert found["quality"]["Accuracy"] == 1
     (window,) = [line for line in lines(monitor) if line["message"] == "window"]
     assert window["Accuracy"] == 1
-    assert window["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service", "model"]]
+    assert window["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service", "model", "version"]]
