@@ -33,19 +33,19 @@ BUCKET = "models"
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # it comes without types
-    """Gives each process a file; those that share the folders of `sam build` and of the lab, all to one.
+    """Gives each process a file; those that run containers, all to one.
 
     By name: pytest-xdist 3.8 writes its own groups into an attribute that pytest 9.2 no longer reads.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "sam" if _builds(file) else file
+        return "lab" if _runs_containers(file) else file
 
 
 @cache
-def _builds(file: str) -> bool:
-    return re.search(r"pytest\.mark\.(sam|lab)\b", (ROOT / file).read_text()) is not None
+def _runs_containers(file: str) -> bool:
+    return re.search(r"pytest\.mark\.lab\b", (ROOT / file).read_text()) is not None
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:

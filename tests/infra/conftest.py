@@ -1,5 +1,6 @@
 """The trees that `sam build` makes, one a flavour and session, and the functions in them under the emulator."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -64,20 +65,30 @@ def python_of_lambda() -> None:
 
 
 @pytest.fixture(scope="session")
-def built(python_of_lambda: None) -> Path:
+def built(python_of_lambda: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that a plain `sam build` fills, for x86_64 and the flavour that the models in artifacts/ allow."""
-    done = sam("build")
-    assert done.returncode == 0, done.stderr[-4000:]
-    return ROOT / ".aws-sam" / "build"
+    return _once(tmp_path_factory, ROOT / ".aws-sam" / "build")
 
 
 @pytest.fixture(scope="session")
-def built_for_joblib(python_of_lambda: None) -> Path:
+def built_for_joblib(python_of_lambda: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `FLAVOUR=joblib sam build` fills."""
     folder = ROOT / ".aws-sam" / "joblib"
-    done = sam("build", "--build-dir", str(folder), FLAVOUR="joblib")
-    assert done.returncode == 0, done.stderr[-4000:]
-    return folder
+    return _once(tmp_path_factory, folder, "--build-dir", str(folder), FLAVOUR="joblib")
+
+
+def _once(factory: pytest.TempPathFactory, tree: Path, *arguments: str, **environment: str) -> Path:
+    """Let the first of the run's processes that wants a tree build it; the others wait."""
+    own = factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    marker = shared / f"built-{tree.name}"
+    with (shared / "building").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not marker.exists():
+            done = sam("build", *arguments, **environment)
+            assert done.returncode == 0, done.stderr[-4000:]
+            marker.touch()
+    return tree
 
 
 @pytest.fixture(scope="session", params=["onnx", "joblib"])
