@@ -68,8 +68,9 @@ class CsvLines:
         self._readers = [reader(feature) for feature in schema.features]
         self.header = raw.removeprefix(_BOM).rstrip(b"\r\n")
 
-    def matrix(self, chunk: bytes, count: int) -> Any:
+    def matrix(self, chunk: bytes, count: int, names: tuple[str, ...] = ()) -> Any:
         """Return the chunk's rows as a matrix, or None when any line does not fit."""
+        del names  # columns of the header, which are the same for every line
         if self._types is None:
             return None
         try:
@@ -97,10 +98,6 @@ class CsvLines:
             raw, start, before = b"\n".join(physical[before : records.line_num]), before, records.line_num
             if cells and raw.strip(b"\r"):
                 yield self._record(line + start, raw.rstrip(b"\r"), cells)
-
-    def clash(self, chunk: bytes, names: tuple[str, ...]) -> bool:
-        del chunk, names
-        return False
 
     def clashing(self, raw: bytes, names: tuple[str, ...]) -> tuple[Fault, ...]:
         del raw, names

@@ -56,8 +56,9 @@ class ParquetRows:
             yield line, batch
             line += batch.num_rows
 
-    def matrix(self, batch: arrow.RecordBatch, count: int) -> Any:
+    def matrix(self, batch: arrow.RecordBatch, count: int, names: tuple[str, ...] = ()) -> Any:
         """Return the batch's rows as a matrix, or None when any row does not fit."""
+        del names  # columns of the file, which are the same for every row
         columns = [_values(feature, batch.column(feature.name)) for feature in self._schema.features]
         return matrix(self._schema, columns, count)
 
@@ -73,10 +74,6 @@ class ParquetRows:
                 request = None
             row = request.rows[0] if request is not None else None
             yield Record(line + i, i, row, () if row is not None else explain(document, self._schema))
-
-    def clash(self, batch: Any, names: tuple[str, ...]) -> bool:
-        del batch, names
-        return False
 
     def clashing(self, raw: Any, names: tuple[str, ...]) -> tuple[Fault, ...]:
         del raw, names

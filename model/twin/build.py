@@ -25,7 +25,7 @@ def build(estimator: Any, features: tuple[Feature, ...], wanted: list[str]) -> M
         order.append((kind, counts[kind]))
         counts[kind] += 1
     names = {kind: kind if count else None for kind, count in counts.items()}
-    answer = ask(graph, estimator, Data(tuple(order), names[NUMBERS], names[STRINGS]))
+    answer = ask(graph, estimator, Data(tuple(order), names[NUMBERS], names[STRINGS], counts[NUMBERS]))
     outputs = answer.outputs()
     missing = [name for name in wanted if name not in outputs]
     if missing:

