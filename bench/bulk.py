@@ -123,7 +123,7 @@ def chunks(file: Path, model: Scorer) -> tuple[Any, Iterator[tuple[int, Any]]]:
     raw = made.header.encode()
     text: Any = CsvLines(model.schema, header_of(raw)[0], raw) if raw else JsonLines(model.schema)
     blocks = objects.blocks(version, made.ranges[0].start, min(version.size, made.ranges[0].start + 12 * BLOCK))
-    return text, Cutter(quoted=text.quoted).chunks(blocks)
+    return text, Cutter(quoted=text.quoted, size=text.chunk).chunks(blocks)
 
 
 def alone(step: str, estimator: str, file: Path) -> float:

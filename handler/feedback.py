@@ -13,12 +13,11 @@ from starlette.responses import Response
 from handler import bodies, predict
 from handler.problems import Refused
 from handler.records import Recorder
-from model.codec import json_rows
-from model.records import Feedback
+from model import records
+from model.errors import InvalidRows
 
 PATH = "/feedback"
 MAX_BYTES = 4096
-_decode = msgspec.json.Decoder(Feedback).decode
 
 
 def route(recorder: Recorder) -> Callable[[Request], Any]:
@@ -32,11 +31,9 @@ def route(recorder: Recorder) -> Callable[[Request], Any]:
             raise Refused(415, "expected application/json")
         body = await bodies.read(request.receive, head, MAX_BYTES)
         try:
-            given = _decode(body.removeprefix(json_rows.BOM))
-        except json_rows.UNREADABLE as error:
-            # msgspec names the member and what was expected there, never the value; Python names the bytes.
-            why = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error
-            raise Refused(400, f'expected {{"id", "row": 0, "actual"}}: {why}') from None
+            given = records.feedback(body)
+        except InvalidRows as error:
+            raise Refused(400, 'expected {"id", "row": 0, "actual"}', faults=error.faults) from None
         recorder.feedback(given)
         answer = {"id": given.id, "row": given.row, "status": "accepted"}
         return Response(msgspec.json.encode(answer), 202, media_type="application/json")

@@ -69,7 +69,7 @@ class HttpCall:
             return problems.of_error(error, call.identifier)
         if isinstance(error, problems.Refused):
             call.error = f"Http{error.status}"
-            return problems.document(error.status, error.detail, call.identifier)
+            return problems.of_refusal(error, call.identifier)
         self._observer.unexpected(error)
         return problems.document(500, "an unexpected error, logged under this id", call.identifier)
 

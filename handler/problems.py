@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from model.errors import ArtifactError, InvalidRows, ModelError, PredictionFailed, TooLarge, UnknownModel
+from model.errors import ArtifactError, Fault, InvalidRows, ModelError, PredictionFailed, TooLarge, UnknownModel
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -21,11 +21,13 @@ STATUS: tuple[tuple[type[ModelError], int], ...] = (
 
 
 class Refused(Exception):
-    """A request that is refused before its rows are looked at: its status, why in words for the caller, headers."""
+    """A request that is refused before its rows are looked at: status, why in words for the caller, headers, faults."""
 
-    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, detail: str, headers: Mapping[str, str] | None = None, faults: tuple[Fault, ...] = ()
+    ) -> None:
         super().__init__(detail)
-        self.status, self.detail, self.headers = status, detail, headers or {}
+        self.status, self.detail, self.headers, self.faults = status, detail, headers or {}, faults
 
 
 def status_of(error: ModelError) -> int:
@@ -41,6 +43,12 @@ def of_error(error: ModelError, identifier: str) -> dict[str, Any]:
         problem["detail"] = "the input does not fit the model's features"
         problem["errors"] = [msgspec.to_builtins(fault) for fault in error.faults]
     return problem
+
+
+def of_refusal(error: Refused, identifier: str) -> dict[str, Any]:
+    """Return the problem document of a refusal, with its faults by JSON pointer where it has any."""
+    problem = document(error.status, error.detail, identifier)
+    return problem | {"errors": [msgspec.to_builtins(fault) for fault in error.faults]} if error.faults else problem
 
 
 def rendered(problem: dict[str, Any], scope: Mapping[str, Any]) -> tuple[bytes, str]:

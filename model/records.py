@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from model.errors import Fault, InvalidRows
 from model.manifest import Scalar
 
 # The largest float32, as for features: what is beyond is no measurement.
@@ -57,7 +58,22 @@ class FeedbackRecord(msgspec.Struct, tag_field="message", tag="feedback", omit_d
 
 Record = PredictionRecord | FeedbackRecord
 _decode = msgspec.json.Decoder(Record).decode
+_decode_feedback = msgspec.json.Decoder(Feedback).decode
 encode = msgspec.json.Encoder().encode
+
+
+def feedback(body: bytes) -> Feedback:
+    """Read what a caller says was true; raises InvalidRows with a pointer to the member that is wrong."""
+    try:
+        return _decode_feedback(body.removeprefix(b"\xef\xbb\xbf"))
+    except msgspec.ValidationError as error:
+        from model.faults import located  # noqa: PLC0415  -- for what is refused alone
+
+        raise InvalidRows((located(error),)) from None
+    except UnicodeDecodeError:
+        raise InvalidRows((Fault("", "expected UTF-8"),)) from None
+    except (msgspec.DecodeError, RecursionError):
+        raise InvalidRows((Fault("", "not valid JSON"),)) from None
 
 
 def read(lines: Iterable[bytes], *, feedback: bool) -> Iterator[Record | None]:

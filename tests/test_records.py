@@ -236,31 +236,34 @@ def test_feedback_is_accepted_and_becomes_one_line(
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "pointer", "said"),
     [
-        ('{"id": "a"}', "`actual`"),
-        ('{"actual": 1}', "`id`"),
-        ('{"id": "", "actual": 1}', "$.id"),
-        ('{"id": 5, "actual": 1}', "$.id"),
-        ('{"id": "a", "actual": null}', "$.actual"),
-        ('{"id": "a", "actual": [1]}', "$.actual"),
-        ('{"id": "a", "actual": 1e39}', "$.actual"),
-        ('{"id": "a", "actual": NaN}', "malformed"),
-        ('{"id": "a", "row": -1, "actual": 1}', "$.row"),
-        ('{"id": "a", "row": 0.5, "actual": 1}', "$.row"),
-        ('{"id": "a", "actual": 1, "more": 1}', "`more`"),
-        ("[]", "object"),
-        ("", "truncated"),
-        ("[" * 4000, "object"),
-        (b'{"id": "\xff", "actual": 1}', "UTF-8"),
+        ('{"id": "a"}', "", "missing required field actual"),
+        ('{"actual": 1}', "", "missing required field id"),
+        ('{"id": "", "actual": 1}', "/id", "Expected str of length >= 1"),
+        ('{"id": 5, "actual": 1}', "/id", "Expected str, got int"),
+        ('{"id": "a", "actual": null}', "/actual", "got null"),
+        ('{"id": "a", "actual": [1]}', "/actual", "got array"),
+        ('{"id": "a", "actual": 1e39}', "/actual", "<= "),
+        ('{"id": "a", "actual": NaN}', "", "not valid JSON"),
+        ('{"id": "a", "row": -1, "actual": 1}', "/row", ">= 0"),
+        ('{"id": "a", "row": 0.5, "actual": 1}', "/row", "Expected int"),
+        ('{"id": "a", "actual": 1, "more": 1}', "", "unknown field more"),
+        ("[]", "", "Expected object, got array"),
+        ("", "", "not valid JSON"),
+        ("[" * 4000, "", "Expected object, got array"),
+        (b'{"id": "\xff", "actual": 1}', "", "expected UTF-8"),
     ],
 )
-def test_wrong_feedback_is_refused_by_the_name_of_its_member(
-    serve: ClientFactory, records: Records, body: str | bytes, said: str
+def test_wrong_feedback_is_refused_by_a_pointer_to_its_member(
+    serve: ClientFactory, records: Records, body: str | bytes, pointer: str, said: str
 ) -> None:
     answer = serve(**TAKEN).post("/feedback", content=body, headers={"content-type": "application/json"})
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
-    assert said in answer.json()["detail"]
+    assert answer.json()["detail"] == 'expected {"id", "row": 0, "actual"}'
+    (fault,) = answer.json()["errors"]
+    assert fault["pointer"] == pointer
+    assert said in fault["detail"]
     assert records("feedback") == []
 
 

@@ -236,7 +236,7 @@ async function sendFeedback(event) {
     $("feedback-said").textContent = "Thank you, it is noted.";
   } catch (error) {
     if (error.way) askFor(error);
-    $("feedback-said").textContent = error.message;
+    $("feedback-said").textContent = [error.message, ...(error.errors ?? []).map(({ detail }) => detail)].join(": ");
     $("feedback").querySelector("button").disabled = state.last?.id !== id;
   }
 }

@@ -206,7 +206,9 @@ def _text(
     appended = Appended(scorer.manifest, prefix=plan.prefix)
     scoring = Scoring(scorer, codec, appended, errors)
     above = plan.header.count("\n") if piece.index == 0 else 0
-    cutter = text_lines.Cutter(quoted=codec.quoted, line=above + 1)
+    # A call of scikit-learn's forests costs milliseconds whatever the number of rows, so they get the larger chunks.
+    size = codec.chunk if scorer.engine_name == "onnx" else text_lines.CHUNK
+    cutter = text_lines.Cutter(quoted=codec.quoted, line=above + 1, size=size)
     read = [0]
     writer.write(codec.head(appended))
     for line, chunk in cutter.chunks(_bytes(objects, plan, piece, read)):

@@ -15,7 +15,7 @@ import numpy as np
 from model.codec.appended import Appended, Column, joined, texts
 from model.codec.columns import TRUTH, matrix
 from model.codec.csv_rows import reader
-from model.codec.text_lines import Record, lines
+from model.codec.text_lines import CHUNK, Record, lines
 from model.errors import Fault, InputMalformed
 from model.faults import explain
 from model.manifest import Feature
@@ -56,6 +56,7 @@ class CsvLines:
     """Reads and writes the chunks of one object with the header given; raises InputMalformed when it lacks a column."""
 
     quoted = True
+    chunk = CHUNK  # by smaller ones each call of arro3's costs more than the cache saves
 
     def __init__(self, schema: RowSchema, header: list[str], raw: bytes) -> None:
         faults = [f"column {name} is missing" for name in schema.names if name not in header]

@@ -36,13 +36,14 @@ class Cutter:
 
     quoted: bool
     line: int = 1
+    size: int = CHUNK
     quotes: int = 0
     _rest: bytes = b""
     _lines: int = field(default=0, init=False)
 
     def chunks(self, blocks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
         """Yield (number of the first line, chunk); the last chunk gets the line break that it may lack."""
-        for block in _resized(blocks, CHUNK):
+        for block in _resized(blocks, self.size):
             data = self._rest + block
             end = self._end(data)
             if not end and len(data) > LONGEST:
