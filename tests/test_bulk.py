@@ -350,7 +350,11 @@ def test_keys_say_their_format() -> None:
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.csv.gz"])
 def test_memory_does_not_grow_with_the_object(name: str, tmp_path: Path, packed: Path) -> None:
-    """160 MB take no more than 32 MB do; had the object been held anywhere, it would be 128 MB more."""
+    """160 MB take little more than 32 MB do; had the object been held anywhere, it would be 128 MB more.
+
+    Little: two blocks of 8 MB come in while one is worked on, four go out while one fills. By 32 MB, or on a machine at
+    rest, they are not all there at once.
+    """
     code = """
 import sys
 from pathlib import Path
@@ -374,7 +378,7 @@ print(result.rows, peak_memory())
         count, peak = map(int, done.stdout.split())
         assert count == 8_000 * times
         peaks.append(peak / 1e6)
-    assert peaks[1] < peaks[0] + 48
+    assert peaks[1] < peaks[0] + 80
     assert peaks[1] < 400
 
 
