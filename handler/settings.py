@@ -8,6 +8,7 @@ from typing import Literal, cast, get_args
 
 from model.bulk.job import loops
 from model.manifest import EngineName, is_name
+from model.store import is_place
 
 Mode = Literal["bundled", "pinned", "signed", "labelled"]
 Mismatch = Literal["refuse", "warn"]
@@ -186,7 +187,7 @@ VARIABLES = (
 def _store(value: str | None, *, on_lambda: bool) -> str:
     if value is None:
         return "file:///opt/model" if on_lambda else Path("artifacts").absolute().as_uri()
-    if not value.startswith(("file:///", "s3://")):
+    if not is_place(value):
         raise SettingsError("MODEL_STORE: expected file:///folder or s3://bucket/prefix")
     return value
 
@@ -309,7 +310,7 @@ def _feedback(given: Mapping[str, str]) -> bool:
 
 
 def _records(value: str | None) -> str | None:
-    if value is not None and not value.startswith(("file:///", "s3://")):
+    if value is not None and not is_place(value):
         raise SettingsError("MODEL_RECORDS: expected file:///folder or s3://bucket/prefix")
     return value
 

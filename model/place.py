@@ -6,6 +6,7 @@ from pathlib import Path
 from model.errors import PublishingRefused
 from model.registry import Registry
 from model.shelf import Shelf
+from model.store import is_place
 
 LOCAL = "artifacts"
 
@@ -17,7 +18,7 @@ def store_at(place: str | None) -> Shelf:
     """
     place = place or os.environ.get("MODEL_STORE") or LOCAL
     url = place if "://" in place else Path(place).absolute().as_uri()
-    if not url.startswith(("file:///", "s3://")):
+    if not is_place(url):
         raise PublishingRefused(f"no store can be at {url}: expected a folder, file:///folder or s3://bucket/prefix")
     return Shelf(url, os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"))
 

@@ -40,6 +40,11 @@ class Contents:
     files: frozenset[str]
 
 
+def is_place(url: str) -> bool:
+    """Tell whether a store can be at a URL: file:///folder, or s3:// with a bucket's name and perhaps a prefix."""
+    return url.startswith("file:///") or (url.startswith("s3://") and url[5:6] not in ("", "/"))
+
+
 class Store:
     """Artifacts under one URL: file:///folder or s3://bucket/prefix. Opened at the first use, not when it is made.
 

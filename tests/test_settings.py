@@ -76,6 +76,8 @@ def test_an_empty_value_is_unset_as_a_template_passes_it() -> None:
     [
         ({"MODEL_DEPLOY_HTTP": "ApiFunction"}, "MODEL_DEPLOY_HTTP: expected the ARN of a function's version"),
         ({"MODEL_STOR": "x"}, "MODEL_STOR: no such setting"),
+        ({"MODEL_STORE": "s3://"}, "MODEL_STORE: expected file:///folder or s3://bucket/prefix"),
+        ({"MODEL_STORE": "s3:///models"}, "MODEL_STORE: expected file:///folder or s3://bucket/prefix"),
         ({"MODEL_STORE": "/tmp"}, "MODEL_STORE: expected file:///folder or s3://bucket/prefix"),
         ({"MODEL_DEFAULT": "../x"}, "MODEL_DEFAULT: expected a model's name"),
         ({"MODEL_TRUST": "yes"}, "MODEL_TRUST: expected one of bundled, pinned"),

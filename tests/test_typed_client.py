@@ -6,13 +6,13 @@ The generator pins an older typer than the command line has, so it has an enviro
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.own_environment import own_environment
 from tests.test_local_service import running
 
 VERSION = "0.29.1"
@@ -22,15 +22,7 @@ README = (ROOT / "README.md").read_text()
 @pytest.fixture(scope="module")
 def environment() -> Path:
     """The generator's own environment, whose Python has what the generated client imports."""
-    folder = ROOT / ".cache" / f"openapi-python-client-{VERSION}"
-    if not (folder / "whole").exists():
-        for command in (
-            [sys.executable, "-m", "venv", "--clear", str(folder)],
-            [str(folder / "bin" / "python"), "-m", "pip", "install", "-q", f"openapi-python-client=={VERSION}"],
-        ):
-            subprocess.run(command, check=True, timeout=400, capture_output=True)
-        (folder / "whole").touch()
-    return folder
+    return own_environment("openapi-python-client", VERSION)
 
 
 @pytest.fixture(scope="module")

@@ -5,15 +5,14 @@ Checkov pins what SAM and moto need otherwise, so it has an environment of its o
 
 import json
 import subprocess
-import sys
 from collections import defaultdict
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.infra.conftest import clean_environment
 from tests.infra.stack import ROOT, deployed
+from tests.own_environment import own_environment
 
 VERSION = "3.3.30"
 EVERYTHING = {
@@ -35,15 +34,7 @@ REASONS: dict[str, str] = yaml.safe_load((ROOT / "infra" / "checkov.yaml").read_
 
 def checkov() -> Path:
     """The scanner's executable, installed if it is not there yet."""
-    environment = ROOT / ".cache" / f"checkov-{VERSION}"
-    if not (environment / "whole").exists():
-        for command in (
-            [sys.executable, "-m", "venv", "--clear", str(environment)],
-            [str(environment / "bin" / "python"), "-m", "pip", "install", "-q", f"checkov=={VERSION}"],
-        ):
-            subprocess.run(command, check=True, timeout=400, env=clean_environment(), capture_output=True)
-        (environment / "whole").touch()
-    return environment / "bin" / "checkov"
+    return own_environment("checkov", VERSION) / "bin" / "checkov"
 
 
 def findings(folder: Path, resources: object) -> dict[str, set[str]]:
